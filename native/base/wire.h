@@ -1,0 +1,616 @@
+// Generated from src/wire/schema.json by scripts/generate-wire.mjs. Do not edit.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+namespace ibexfs::wire {
+
+static_assert(std::endian::native == std::endian::little, "the wire is little-endian and structs are copied as they are");
+
+// The bytes 'IBX1' at the start of every frame.
+inline constexpr uint32_t kProtocolMagic = 827867721;
+// Highest protocol version this build speaks.
+inline constexpr uint32_t kProtocolVersion = 1;
+// Lowest protocol version this build still serves.
+inline constexpr uint32_t kProtocolVersionMin = 1;
+// Size of FrameHeader on the wire.
+inline constexpr uint32_t kFrameHeaderBytes = 64;
+// Largest body of a frame before a connection is authenticated.
+inline constexpr uint32_t kHandshakeBodyBytesMax = 1024;
+// Largest msgpack body of an RPC frame.
+inline constexpr uint32_t kRpcBodyBytesMax = 1048576;
+// Largest data part of one chunk request or response.
+inline constexpr uint32_t kChunkDataBytesMax = 4194304;
+// Bits of the object id inside a packed FID (inode number): packed = sequence * 2^20 + object.
+inline constexpr uint32_t kFidObjectBits = 20;
+// Longest name of a directory entry in bytes.
+inline constexpr uint32_t kNameBytesMax = 255;
+
+// Type of a frame. Types 1 to 15 belong to the handshake.
+enum class FrameType : uint8_t {
+  kHello = 1,
+  kChallenge = 2,
+  kProof = 3,
+  kWelcome = 4,
+  kRefuse = 5,
+  kRpcRequest = 16,
+  kRpcResponse = 17,
+  kRpcNotify = 18,
+  kChunkRequest = 32,
+  kChunkResponse = 33,
+};
+
+// Outcome carried in FrameHeader.status. Values below 1000 are Linux errno numbers; 0 is success.
+enum class StatusCode : uint32_t {
+  kOk = 0,
+  kNotPermitted = 1,
+  kNoEntry = 2,
+  kInterrupted = 4,
+  kIoError = 5,
+  kBadDescriptor = 9,
+  kTryAgain = 11,
+  kNoMemory = 12,
+  kAccessDenied = 13,
+  kExists = 17,
+  kCrossDevice = 18,
+  kNotDirectory = 20,
+  kIsDirectory = 21,
+  kInvalid = 22,
+  kFileTooBig = 27,
+  kNoSpace = 28,
+  kReadOnly = 30,
+  kTooManyLinks = 31,
+  kNameTooLong = 36,
+  kNotImplemented = 38,
+  kNotEmpty = 39,
+  kNoData = 61,
+  kOverflow = 75,
+  kNotSupported = 95,
+  kConnectionReset = 104,
+  kTimedOut = 110,
+  kStale = 116,
+  kCanceled = 125,
+  kStaleMap = 1001,
+  kNotMyTarget = 1002,
+  kBadRequest = 1003,
+  kOverloaded = 1004,
+  kShuttingDown = 1005,
+  kUnknownOperation = 1006,
+  kNotAuthenticated = 1007,
+  kBadFrame = 1008,
+  kHandshakeRefused = 1009,
+  kInternal = 1010,
+  kWrongDisk = 1011,
+  kNotRegistered = 1012,
+};
+
+// Operation of a chunk request, in FrameHeader.operation.
+enum class ChunkOperation : uint16_t {
+  kRead = 1,
+  kWrite = 2,
+  kTruncate = 3,
+  kStat = 4,
+  kSync = 5,
+  kRemove = 6,
+};
+
+// Kind of a record that native code hands to TypeScript through the event ring.
+enum class EventKind : uint16_t {
+  kPadding = 0,
+  kConnectionAccepted = 1,
+  kConnectionOpened = 2,
+  kConnectionClosed = 3,
+  kFrame = 4,
+  kIoDone = 5,
+  kChunkDone = 6,
+  kRouteNeeded = 7,
+  kTargetFault = 8,
+  kFuseRequest = 9,
+  kFuseClosed = 10,
+  kLog = 11,
+};
+
+// Kind of a record that TypeScript hands to native code through the command buffer.
+enum class CommandKind : uint16_t {
+  kSendFrame = 1,
+  kCloseConnection = 2,
+  kFuseReply = 3,
+  kFileIo = 4,
+  kChunkOperation = 5,
+};
+
+// Operation of a fileIo command.
+enum class FileIoOperation : uint16_t {
+  kRead = 1,
+  kWrite = 2,
+  kFlush = 3,
+  kSync = 4,
+};
+
+// Name operations that native/fuse hands to TypeScript: numbers are those of the kernel's FUSE protocol (uapi linux/fuse.h, enum fuse_opcode), plus settle, which native code makes itself.
+enum class FuseOperation : uint16_t {
+  kLookup = 1,
+  kForget = 2,
+  kGetattr = 3,
+  kSetattr = 4,
+  kReadlink = 5,
+  kSymlink = 6,
+  kMknod = 8,
+  kMkdir = 9,
+  kUnlink = 10,
+  kRmdir = 11,
+  kRename = 12,
+  kLink = 13,
+  kOpen = 14,
+  kStatfs = 17,
+  kRelease = 18,
+  kFsync = 20,
+  kSetxattr = 21,
+  kGetxattr = 22,
+  kListxattr = 23,
+  kRemovexattr = 24,
+  kFlush = 25,
+  kOpendir = 27,
+  kReaddir = 28,
+  kReleasedir = 29,
+  kFsyncdir = 30,
+  kCreate = 35,
+  kDestroy = 38,
+  kFallocate = 43,
+  kReaddirplus = 44,
+  kRename2 = 45,
+};
+
+// What a fuseReply command carries.
+enum class FuseReplyKind : uint16_t {
+  kError = 1,
+  kEntry = 2,
+  kAttributes = 3,
+  kOpen = 4,
+  kCreate = 5,
+  kBytes = 6,
+  kStatfs = 7,
+  kDirectory = 8,
+  kXattrSize = 9,
+};
+
+// Severity of a log event; the numbers are pino's.
+enum class LogLevel : uint16_t {
+  kDebug = 20,
+  kInfo = 30,
+  kWarn = 40,
+  kError = 50,
+};
+
+// Start of every frame. headerCrc is the CRC32C of the 60 bytes before it.
+struct __attribute__((packed)) FrameHeader {
+  uint32_t magic{};
+  uint8_t version{};
+  uint8_t type{};
+  uint16_t operation{};
+  uint64_t request_id{};
+  uint64_t map_version{};
+  uint32_t body_length{};
+  uint32_t data_length{};
+  uint32_t status{};
+  uint32_t channel{};
+  uint64_t sequence{};
+  uint32_t flags{};
+  uint64_t reserved{};
+  uint32_t header_crc{};
+};
+static_assert(sizeof(FrameHeader) == 64);
+static_assert(offsetof(FrameHeader, magic) == 0);
+static_assert(offsetof(FrameHeader, version) == 4);
+static_assert(offsetof(FrameHeader, type) == 5);
+static_assert(offsetof(FrameHeader, operation) == 6);
+static_assert(offsetof(FrameHeader, request_id) == 8);
+static_assert(offsetof(FrameHeader, map_version) == 16);
+static_assert(offsetof(FrameHeader, body_length) == 24);
+static_assert(offsetof(FrameHeader, data_length) == 28);
+static_assert(offsetof(FrameHeader, status) == 32);
+static_assert(offsetof(FrameHeader, channel) == 36);
+static_assert(offsetof(FrameHeader, sequence) == 40);
+static_assert(offsetof(FrameHeader, flags) == 48);
+static_assert(offsetof(FrameHeader, header_crc) == 60);
+
+// Body of a chunk request. A chunk file is named by (fid, column) on a target; offset and length are bytes inside the chunk file. For truncate, offset is the new size. remoteAddress and remoteKey name the client's registered buffer where the frames travel over queue pairs, and are 0 over TCP.
+struct __attribute__((packed)) ChunkRequest {
+  uint32_t target{};
+  uint32_t column{};
+  uint64_t fid_sequence{};
+  uint32_t fid_object{};
+  uint32_t fid_version{};
+  uint64_t offset{};
+  uint32_t length{};
+  uint32_t flags{};
+  uint64_t remote_address{};
+  uint32_t remote_key{};
+  uint32_t group_epoch{};
+  uint64_t reserved{};
+};
+static_assert(sizeof(ChunkRequest) == 64);
+static_assert(offsetof(ChunkRequest, target) == 0);
+static_assert(offsetof(ChunkRequest, column) == 4);
+static_assert(offsetof(ChunkRequest, fid_sequence) == 8);
+static_assert(offsetof(ChunkRequest, fid_object) == 16);
+static_assert(offsetof(ChunkRequest, fid_version) == 20);
+static_assert(offsetof(ChunkRequest, offset) == 24);
+static_assert(offsetof(ChunkRequest, length) == 32);
+static_assert(offsetof(ChunkRequest, flags) == 36);
+static_assert(offsetof(ChunkRequest, remote_address) == 40);
+static_assert(offsetof(ChunkRequest, remote_key) == 48);
+static_assert(offsetof(ChunkRequest, group_epoch) == 52);
+
+// Body of a chunk response: bytes moved, and the chunk file's size and allocated 512-byte blocks after the operation (stat only; otherwise 0).
+struct __attribute__((packed)) ChunkResponse {
+  uint32_t bytes{};
+  uint32_t reserved{};
+  uint64_t chunk_size{};
+  uint64_t chunk_blocks{};
+  uint64_t reserved2{};
+};
+static_assert(sizeof(ChunkResponse) == 32);
+static_assert(offsetof(ChunkResponse, bytes) == 0);
+static_assert(offsetof(ChunkResponse, chunk_size) == 8);
+static_assert(offsetof(ChunkResponse, chunk_blocks) == 16);
+
+// Start of every record in the event ring and the command buffer. length counts the whole record including this header and padding to 8 bytes.
+struct __attribute__((packed)) RingRecord {
+  uint32_t length{};
+  uint16_t kind{};
+  uint16_t flags{};
+};
+static_assert(sizeof(RingRecord) == 8);
+static_assert(offsetof(RingRecord, length) == 0);
+static_assert(offsetof(RingRecord, kind) == 4);
+static_assert(offsetof(RingRecord, flags) == 6);
+
+// connectionAccepted, connectionOpened, connectionClosed; followed by textLength bytes: peer address 'host:port', or the reason of a close.
+struct __attribute__((packed)) ConnectionEvent {
+  RingRecord record{};
+  uint32_t connection{};
+  uint32_t listener{};
+  uint32_t status{};
+  uint32_t text_length{};
+};
+static_assert(sizeof(ConnectionEvent) == 24);
+static_assert(offsetof(ConnectionEvent, connection) == 8);
+static_assert(offsetof(ConnectionEvent, listener) == 12);
+static_assert(offsetof(ConnectionEvent, status) == 16);
+static_assert(offsetof(ConnectionEvent, text_length) == 20);
+
+// A handshake or RPC frame that arrived; followed by its 64-byte FrameHeader as received when type is a handshake type, then bodyLength body bytes.
+struct __attribute__((packed)) FrameEvent {
+  RingRecord record{};
+  uint32_t connection{};
+  uint8_t type{};
+  uint8_t version{};
+  uint16_t operation{};
+  uint64_t request_id{};
+  uint64_t map_version{};
+  uint32_t status{};
+  uint32_t channel{};
+  uint64_t sequence{};
+  uint32_t flags{};
+  uint32_t body_length{};
+  uint32_t header_length{};
+  uint32_t reserved{};
+};
+static_assert(sizeof(FrameEvent) == 64);
+static_assert(offsetof(FrameEvent, connection) == 8);
+static_assert(offsetof(FrameEvent, type) == 12);
+static_assert(offsetof(FrameEvent, version) == 13);
+static_assert(offsetof(FrameEvent, operation) == 14);
+static_assert(offsetof(FrameEvent, request_id) == 16);
+static_assert(offsetof(FrameEvent, map_version) == 24);
+static_assert(offsetof(FrameEvent, status) == 32);
+static_assert(offsetof(FrameEvent, channel) == 36);
+static_assert(offsetof(FrameEvent, sequence) == 40);
+static_assert(offsetof(FrameEvent, flags) == 48);
+static_assert(offsetof(FrameEvent, body_length) == 52);
+static_assert(offsetof(FrameEvent, header_length) == 56);
+
+// ioDone: the fileIo command with this tag has ended; bytes were moved.
+struct __attribute__((packed)) IoEvent {
+  RingRecord record{};
+  uint32_t tag{};
+  uint32_t status{};
+  uint64_t bytes{};
+  uint32_t target{};
+  uint32_t reserved{};
+};
+static_assert(sizeof(IoEvent) == 32);
+static_assert(offsetof(IoEvent, tag) == 8);
+static_assert(offsetof(IoEvent, status) == 12);
+static_assert(offsetof(IoEvent, bytes) == 16);
+static_assert(offsetof(IoEvent, target) == 24);
+
+// chunkDone: the chunkOperation command with this tag has ended.
+struct __attribute__((packed)) ChunkEvent {
+  RingRecord record{};
+  uint32_t tag{};
+  uint32_t status{};
+  uint64_t chunk_size{};
+  uint64_t chunk_blocks{};
+  uint32_t target{};
+  uint32_t reserved{};
+};
+static_assert(sizeof(ChunkEvent) == 40);
+static_assert(offsetof(ChunkEvent, tag) == 8);
+static_assert(offsetof(ChunkEvent, status) == 12);
+static_assert(offsetof(ChunkEvent, chunk_size) == 16);
+static_assert(offsetof(ChunkEvent, chunk_blocks) == 24);
+static_assert(offsetof(ChunkEvent, target) == 32);
+
+// routeNeeded (requests wait for a connection to this target) and targetFault (a disk operation of this target failed; status is the errno); followed by textLength bytes of detail.
+struct __attribute__((packed)) TargetEvent {
+  RingRecord record{};
+  uint32_t target{};
+  uint32_t status{};
+  uint32_t text_length{};
+  uint32_t reserved{};
+};
+static_assert(sizeof(TargetEvent) == 24);
+static_assert(offsetof(TargetEvent, target) == 8);
+static_assert(offsetof(TargetEvent, status) == 12);
+static_assert(offsetof(TargetEvent, text_length) == 16);
+
+// log: a message of native code; followed by textLength bytes.
+struct __attribute__((packed)) LogEvent {
+  RingRecord record{};
+  uint16_t level{};
+  uint16_t reserved{};
+  uint32_t text_length{};
+};
+static_assert(sizeof(LogEvent) == 16);
+static_assert(offsetof(LogEvent, level) == 8);
+static_assert(offsetof(LogEvent, text_length) == 12);
+
+// A name request of the kernel. node is the packed FID the request is about. nameLength and secondLength bytes follow (names, link target, or xattr name and value). The meaning of arguments a to d depends on the operation; native/fuse/request.h lists it.
+struct __attribute__((packed)) FuseRequestEvent {
+  RingRecord record{};
+  uint32_t session{};
+  uint16_t operation{};
+  uint16_t reserved{};
+  uint64_t unique{};
+  uint64_t node{};
+  uint32_t uid{};
+  uint32_t gid{};
+  uint32_t pid{};
+  uint32_t mode{};
+  uint32_t umask{};
+  uint32_t flags{};
+  uint32_t valid{};
+  uint32_t owner{};
+  uint32_t group{};
+  uint32_t atime_nanoseconds{};
+  int64_t atime{};
+  int64_t mtime{};
+  uint32_t mtime_nanoseconds{};
+  uint32_t device{};
+  uint64_t handle{};
+  uint64_t offset{};
+  uint64_t size{};
+  uint64_t new_node{};
+  uint32_t name_length{};
+  uint32_t second_length{};
+};
+static_assert(sizeof(FuseRequestEvent) == 136);
+static_assert(offsetof(FuseRequestEvent, session) == 8);
+static_assert(offsetof(FuseRequestEvent, operation) == 12);
+static_assert(offsetof(FuseRequestEvent, unique) == 16);
+static_assert(offsetof(FuseRequestEvent, node) == 24);
+static_assert(offsetof(FuseRequestEvent, uid) == 32);
+static_assert(offsetof(FuseRequestEvent, gid) == 36);
+static_assert(offsetof(FuseRequestEvent, pid) == 40);
+static_assert(offsetof(FuseRequestEvent, mode) == 44);
+static_assert(offsetof(FuseRequestEvent, umask) == 48);
+static_assert(offsetof(FuseRequestEvent, flags) == 52);
+static_assert(offsetof(FuseRequestEvent, valid) == 56);
+static_assert(offsetof(FuseRequestEvent, owner) == 60);
+static_assert(offsetof(FuseRequestEvent, group) == 64);
+static_assert(offsetof(FuseRequestEvent, atime_nanoseconds) == 68);
+static_assert(offsetof(FuseRequestEvent, atime) == 72);
+static_assert(offsetof(FuseRequestEvent, mtime) == 80);
+static_assert(offsetof(FuseRequestEvent, mtime_nanoseconds) == 88);
+static_assert(offsetof(FuseRequestEvent, device) == 92);
+static_assert(offsetof(FuseRequestEvent, handle) == 96);
+static_assert(offsetof(FuseRequestEvent, offset) == 104);
+static_assert(offsetof(FuseRequestEvent, size) == 112);
+static_assert(offsetof(FuseRequestEvent, new_node) == 120);
+static_assert(offsetof(FuseRequestEvent, name_length) == 128);
+static_assert(offsetof(FuseRequestEvent, second_length) == 132);
+
+// Answer to a FuseRequestEvent. error is 0 or a positive errno. For kind entry, attributes and create the attribute fields hold; for open and create handle and openFlags hold; for bytes, dataLength bytes follow; for directory, dataLength bytes of FuseDirectoryEntry records follow; for statfs the fields size (block size), blocks, handle (blocks free), offset (files), sequence (files free) hold.
+struct __attribute__((packed)) FuseReplyCommand {
+  RingRecord record{};
+  uint32_t session{};
+  uint16_t kind{};
+  uint16_t reserved{};
+  uint64_t unique{};
+  uint32_t error{};
+  uint32_t mode{};
+  uint64_t node{};
+  uint64_t size{};
+  uint64_t blocks{};
+  int64_t atime{};
+  int64_t mtime{};
+  int64_t ctime{};
+  uint32_t atime_nanoseconds{};
+  uint32_t mtime_nanoseconds{};
+  uint32_t ctime_nanoseconds{};
+  uint32_t links{};
+  uint32_t uid{};
+  uint32_t gid{};
+  uint32_t device{};
+  uint32_t block_size{};
+  uint32_t entry_valid_ms{};
+  uint32_t attributes_valid_ms{};
+  uint64_t handle{};
+  uint64_t offset{};
+  uint64_t sequence{};
+  uint32_t open_flags{};
+  uint32_t data_length{};
+  uint64_t reserved2{};
+  uint64_t reserved3{};
+};
+static_assert(sizeof(FuseReplyCommand) == 168);
+static_assert(offsetof(FuseReplyCommand, session) == 8);
+static_assert(offsetof(FuseReplyCommand, kind) == 12);
+static_assert(offsetof(FuseReplyCommand, unique) == 16);
+static_assert(offsetof(FuseReplyCommand, error) == 24);
+static_assert(offsetof(FuseReplyCommand, mode) == 28);
+static_assert(offsetof(FuseReplyCommand, node) == 32);
+static_assert(offsetof(FuseReplyCommand, size) == 40);
+static_assert(offsetof(FuseReplyCommand, blocks) == 48);
+static_assert(offsetof(FuseReplyCommand, atime) == 56);
+static_assert(offsetof(FuseReplyCommand, mtime) == 64);
+static_assert(offsetof(FuseReplyCommand, ctime) == 72);
+static_assert(offsetof(FuseReplyCommand, atime_nanoseconds) == 80);
+static_assert(offsetof(FuseReplyCommand, mtime_nanoseconds) == 84);
+static_assert(offsetof(FuseReplyCommand, ctime_nanoseconds) == 88);
+static_assert(offsetof(FuseReplyCommand, links) == 92);
+static_assert(offsetof(FuseReplyCommand, uid) == 96);
+static_assert(offsetof(FuseReplyCommand, gid) == 100);
+static_assert(offsetof(FuseReplyCommand, device) == 104);
+static_assert(offsetof(FuseReplyCommand, block_size) == 108);
+static_assert(offsetof(FuseReplyCommand, entry_valid_ms) == 112);
+static_assert(offsetof(FuseReplyCommand, attributes_valid_ms) == 116);
+static_assert(offsetof(FuseReplyCommand, handle) == 120);
+static_assert(offsetof(FuseReplyCommand, offset) == 128);
+static_assert(offsetof(FuseReplyCommand, sequence) == 136);
+static_assert(offsetof(FuseReplyCommand, open_flags) == 144);
+static_assert(offsetof(FuseReplyCommand, data_length) == 148);
+
+// One entry in a fuseReply of kind directory; followed by nameLength bytes and padding to 8. node 0 marks an entry without attributes (then inode and mode's type bits still hold). cookie is the offset of the entry after this one.
+struct __attribute__((packed)) FuseDirectoryEntry {
+  uint64_t cookie{};
+  uint64_t inode{};
+  uint64_t node{};
+  uint64_t size{};
+  uint64_t blocks{};
+  int64_t atime{};
+  int64_t mtime{};
+  int64_t ctime{};
+  uint32_t atime_nanoseconds{};
+  uint32_t mtime_nanoseconds{};
+  uint32_t ctime_nanoseconds{};
+  uint32_t mode{};
+  uint32_t links{};
+  uint32_t uid{};
+  uint32_t gid{};
+  uint32_t device{};
+  uint32_t entry_valid_ms{};
+  uint32_t attributes_valid_ms{};
+  uint32_t name_length{};
+  uint32_t block_size{};
+};
+static_assert(sizeof(FuseDirectoryEntry) == 112);
+static_assert(offsetof(FuseDirectoryEntry, cookie) == 0);
+static_assert(offsetof(FuseDirectoryEntry, inode) == 8);
+static_assert(offsetof(FuseDirectoryEntry, node) == 16);
+static_assert(offsetof(FuseDirectoryEntry, size) == 24);
+static_assert(offsetof(FuseDirectoryEntry, blocks) == 32);
+static_assert(offsetof(FuseDirectoryEntry, atime) == 40);
+static_assert(offsetof(FuseDirectoryEntry, mtime) == 48);
+static_assert(offsetof(FuseDirectoryEntry, ctime) == 56);
+static_assert(offsetof(FuseDirectoryEntry, atime_nanoseconds) == 64);
+static_assert(offsetof(FuseDirectoryEntry, mtime_nanoseconds) == 68);
+static_assert(offsetof(FuseDirectoryEntry, ctime_nanoseconds) == 72);
+static_assert(offsetof(FuseDirectoryEntry, mode) == 76);
+static_assert(offsetof(FuseDirectoryEntry, links) == 80);
+static_assert(offsetof(FuseDirectoryEntry, uid) == 84);
+static_assert(offsetof(FuseDirectoryEntry, gid) == 88);
+static_assert(offsetof(FuseDirectoryEntry, device) == 92);
+static_assert(offsetof(FuseDirectoryEntry, entry_valid_ms) == 96);
+static_assert(offsetof(FuseDirectoryEntry, attributes_valid_ms) == 100);
+static_assert(offsetof(FuseDirectoryEntry, name_length) == 104);
+static_assert(offsetof(FuseDirectoryEntry, block_size) == 108);
+
+// sendFrame: send a handshake or RPC frame on a connection; followed by bodyLength body bytes. Native code fills magic and CRC.
+struct __attribute__((packed)) SendFrameCommand {
+  RingRecord record{};
+  uint32_t connection{};
+  uint8_t type{};
+  uint8_t version{};
+  uint16_t operation{};
+  uint64_t request_id{};
+  uint64_t map_version{};
+  uint32_t status{};
+  uint32_t channel{};
+  uint64_t sequence{};
+  uint32_t flags{};
+  uint32_t body_length{};
+  uint64_t reserved{};
+};
+static_assert(sizeof(SendFrameCommand) == 64);
+static_assert(offsetof(SendFrameCommand, connection) == 8);
+static_assert(offsetof(SendFrameCommand, type) == 12);
+static_assert(offsetof(SendFrameCommand, version) == 13);
+static_assert(offsetof(SendFrameCommand, operation) == 14);
+static_assert(offsetof(SendFrameCommand, request_id) == 16);
+static_assert(offsetof(SendFrameCommand, map_version) == 24);
+static_assert(offsetof(SendFrameCommand, status) == 32);
+static_assert(offsetof(SendFrameCommand, channel) == 36);
+static_assert(offsetof(SendFrameCommand, sequence) == 40);
+static_assert(offsetof(SendFrameCommand, flags) == 48);
+static_assert(offsetof(SendFrameCommand, body_length) == 52);
+
+// closeConnection: send what is queued, then close; followed by textLength bytes of reason for the log.
+struct __attribute__((packed)) CloseConnectionCommand {
+  RingRecord record{};
+  uint32_t connection{};
+  uint32_t text_length{};
+  uint64_t reserved{};
+};
+static_assert(sizeof(CloseConnectionCommand) == 24);
+static_assert(offsetof(CloseConnectionCommand, connection) == 8);
+static_assert(offsetof(CloseConnectionCommand, text_length) == 12);
+
+// fileIo: read or write length bytes at offset of an open file from or into a registered JavaScript buffer (slot, slotOffset); flush and sync use no buffer. Ends with an ioDone event of the same tag.
+struct __attribute__((packed)) FileIoCommand {
+  RingRecord record{};
+  uint32_t file{};
+  uint16_t operation{};
+  uint16_t reserved{};
+  uint32_t tag{};
+  uint32_t slot{};
+  uint64_t offset{};
+  uint64_t slot_offset{};
+  uint64_t length{};
+};
+static_assert(sizeof(FileIoCommand) == 48);
+static_assert(offsetof(FileIoCommand, file) == 8);
+static_assert(offsetof(FileIoCommand, operation) == 12);
+static_assert(offsetof(FileIoCommand, tag) == 16);
+static_assert(offsetof(FileIoCommand, slot) == 20);
+static_assert(offsetof(FileIoCommand, offset) == 24);
+static_assert(offsetof(FileIoCommand, slot_offset) == 32);
+static_assert(offsetof(FileIoCommand, length) == 40);
+
+// chunkOperation: truncate, stat, sync or remove one chunk. Ends with a chunkDone event of the same tag.
+struct __attribute__((packed)) ChunkOperationCommand {
+  RingRecord record{};
+  uint32_t target{};
+  uint16_t operation{};
+  uint16_t reserved{};
+  uint32_t tag{};
+  uint32_t column{};
+  uint64_t fid{};
+  uint64_t offset{};
+  uint32_t deadline_ms{};
+  uint32_t reserved2{};
+};
+static_assert(sizeof(ChunkOperationCommand) == 48);
+static_assert(offsetof(ChunkOperationCommand, target) == 8);
+static_assert(offsetof(ChunkOperationCommand, operation) == 12);
+static_assert(offsetof(ChunkOperationCommand, tag) == 16);
+static_assert(offsetof(ChunkOperationCommand, column) == 20);
+static_assert(offsetof(ChunkOperationCommand, fid) == 24);
+static_assert(offsetof(ChunkOperationCommand, offset) == 32);
+static_assert(offsetof(ChunkOperationCommand, deadline_ms) == 40);
+
+}  // namespace ibexfs::wire
