@@ -1,0 +1,69 @@
+// Asynchronous disk work of one reactor. A job is submitted on the reactor's driving thread and finishes on
+// it; in between the kernel (io_uring) or a disk thread works. An engine knows descriptors and bytes, not chunks.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+
+namespace ibexfs {
+
+class DiskThreads;
+class Reactor;
+
+// One piece of disk work, a member or base of whoever waits for it. It must stay alive and unchanged from
+// submit until finish; the engine does not own it.
+class DiskJob {
+ public:
+  enum class Kind : uint8_t {
+    kRead,   // pread: ends early at the end of the file
+    kWrite,  // pwrite: continued until all bytes are written or an error says why not
+    kSync,   // fdatasync
+    kCall,   // call() in a disk thread: whatever may block (open, truncate, unlink, splice)
+  };
+
+  virtual ~DiskJob() = default;
+  // kCall only. Bytes or 0, or a negative errno.
+  virtual int64_t call() { return -38; }
+  // On the reactor. Bytes moved (0 for sync), what call() returned, or a negative errno. May destroy the job.
+  virtual void finish(int64_t result) = 0;
+
+  Kind kind = Kind::kCall;
+  int fd = -1;
+  uint8_t* data = nullptr;
+  size_t length = 0;
+  uint64_t offset = 0;
+
+ private:
+  friend class DiskThreads;
+  friend class DiskMailbox;
+  friend class ThreadEngine;
+  friend class IoUringEngine;
+  size_t moved_ = 0;     // bytes that earlier, short pieces have moved
+  int64_t result_ = 0;   // on its way back from a disk thread
+  DiskJob* next_ = nullptr;
+};
+
+enum class DiskEngineKind : uint8_t { kAutomatic, kIoUring, kThreads };
+
+class DiskEngine {
+ public:
+  virtual ~DiskEngine() = default;  // waits for the jobs in flight; their finish is still called
+
+  // Driving thread of the reactor. What one round submits goes to the kernel at its end, in one batch.
+  virtual void submit(DiskJob* job) = 0;
+  virtual const char* name() const = 0;
+  virtual size_t jobs_in_flight() const = 0;
+
+  // kAutomatic takes io_uring where the kernel lets us and threads where not; `note` then says why not.
+  // kIoUring fails where io_uring is refused. Call it on the driving thread, or before the reactor is driven.
+  static Result<std::unique_ptr<DiskEngine>> create(DiskEngineKind kind, Reactor& reactor, DiskThreads& threads, std::string* note);
+};
+
+// Why io_uring cannot be used on this machine; ok when it can. For `doctor` and logs.
+Status probe_io_uring();
+
+}  // namespace ibexfs
