@@ -65,6 +65,7 @@ enum class StatusCode : uint32_t {
   kNameTooLong = 36,
   kNotImplemented = 38,
   kNotEmpty = 39,
+  kLoop = 40,
   kNoData = 61,
   kOverflow = 75,
   kNotSupported = 95,

@@ -36,6 +36,7 @@ export const errorKinds = {
   ERR_NAME_TOO_LONG: kind(StatusCode.nameTooLong, 'ENAMETOOLONG', false, 'name too long'),
   ERR_NOT_IMPLEMENTED: kind(StatusCode.notImplemented, 'ENOSYS', false, 'not implemented'),
   ERR_NOT_EMPTY: kind(StatusCode.notEmpty, 'ENOTEMPTY', false, 'directory not empty'),
+  ERR_LOOP: kind(StatusCode.loop, 'ELOOP', false, 'too many symbolic links'),
   ERR_NO_DATA: kind(StatusCode.noData, 'ENODATA', false, 'no such attribute'),
   ERR_OVERFLOW: kind(StatusCode.overflow, 'EOVERFLOW', false, 'value too large'),
   ERR_NOT_SUPPORTED: kind(StatusCode.notSupported, 'EOPNOTSUPP', false, 'not supported'),

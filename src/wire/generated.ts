@@ -57,6 +57,7 @@ export const StatusCode = {
   nameTooLong: 36,
   notImplemented: 38,
   notEmpty: 39,
+  loop: 40,
   noData: 61,
   overflow: 75,
   notSupported: 95,

@@ -1,0 +1,37 @@
+/** Gives an error of the wire the context that node:fs errors have: which call, which path. */
+import { type ErrorCode, errorKinds, IbexError, toIbexError } from '../wire/errors.js';
+
+/** An IbexError that knows which call on which path failed; the message is node's with the cause after it. */
+export class FileError extends IbexError {
+  readonly syscall: string;
+  readonly path: string | undefined;
+  readonly dest: string | undefined;
+
+  constructor(kind: ErrorCode, syscall: string, path?: string, dest?: string, detail = '', options?: ErrorOptions) {
+    super(kind, detail, options);
+    this.syscall = syscall;
+    this.path = path;
+    this.dest = dest;
+    const { errno, summary } = errorKinds[kind];
+    const where = `${path === undefined ? '' : ` '${path}'`}${dest === undefined ? '' : ` -> '${dest}'`}`;
+    this.message = `${errno}: ${summary}, ${syscall}${where}${detail === '' ? '' : `: ${detail}`}`;
+  }
+}
+
+/** What the caller of `syscall` gets to see for `error`. Reasons of aborted signals pass unchanged. */
+export function fileError(error: unknown, syscall: string, path?: string, dest?: string): unknown {
+  if (error instanceof FileError) return error;
+  if (!(error instanceof IbexError)) {
+    const foreign = error as { name?: unknown; code?: unknown } | null | undefined;
+    if (foreign?.name === 'AbortError' || foreign?.name === 'TimeoutError' || typeof foreign?.code === 'string') return error;
+  }
+  const known = toIbexError(error);
+  return new FileError(known.kind, syscall, path, dest, detailOf(known), { cause: error });
+}
+
+/** The part of an IbexError's message that its summary does not already say. */
+function detailOf(error: IbexError): string {
+  const { errno, summary } = errorKinds[error.kind];
+  const prefix = `${errno}: ${summary}: `;
+  return error.message.startsWith(prefix) ? error.message.slice(prefix.length) : '';
+}
