@@ -30,15 +30,24 @@ function typescript() {
     const visible = fields.filter(([field]) => !field.startsWith('reserved'));
     out.push(`/** ${doc} */`, `export interface ${name} {`);
     for (const [field] of visible) out.push(`  ${field}: number;`);
-    out.push('}', `export const ${name}Bytes = ${size};`, `/** Byte offsets of the fields of ${name}. */`, `export const ${name}Offset = {`);
+    out.push(
+      '}',
+      `export const ${name}Bytes = ${size};`,
+      `/** Byte offsets of the fields of ${name}. */`,
+      `export const ${name}Offset = {`,
+    );
     for (const [field, , offset] of visible) out.push(`  ${field}: ${offset},`);
     out.push('} as const;');
     out.push(`export function read${name}(view: DataView, at: number): ${name} {`, '  return {');
     for (const [field, type, offset] of visible) {
       const where = offset === 0 ? 'at' : `at + ${offset}`;
-      const expression = { u8: `view.getUint8(${where})`, u16: `view.getUint16(${where}, true)`, u32: `view.getUint32(${where}, true)`,
+      const expression = {
+        u8: `view.getUint8(${where})`,
+        u16: `view.getUint16(${where}, true)`,
+        u32: `view.getUint32(${where}, true)`,
         u64: `view.getUint32(${where}, true) + view.getUint32(at + ${offset + 4}, true) * 4294967296`,
-        i64: `view.getUint32(${where}, true) + view.getInt32(at + ${offset + 4}, true) * 4294967296` }[type];
+        i64: `view.getUint32(${where}, true) + view.getInt32(at + ${offset + 4}, true) * 4294967296`,
+      }[type];
       out.push(`    ${field}: ${expression},`);
     }
     out.push('  };', '}');
@@ -52,7 +61,11 @@ function typescript() {
       else if (source === '0') out.push(`  view.setUint32(${where}, 0, true);`, `  view.setUint32(at + ${offset + 4}, 0, true);`);
       else {
         const local = `${field}Value`;
-        out.push(`  const ${local} = ${source};`, `  view.setUint32(${where}, ${local} >>> 0, true);`, `  view.setUint32(at + ${offset + 4}, Math.floor(${local} / 4294967296), true);`);
+        out.push(
+          `  const ${local} = ${source};`,
+          `  view.setUint32(${where}, ${local} >>> 0, true);`,
+          `  view.setUint32(at + ${offset + 4}, Math.floor(${local} / 4294967296), true);`,
+        );
       }
     }
     out.push('}', '');
@@ -61,8 +74,19 @@ function typescript() {
 }
 
 function cplusplus() {
-  const out = ['// Generated from src/wire/schema.json by scripts/generate-wire.mjs. Do not edit.', '#pragma once', '', '#include <bit>', '#include <cstddef>', '#include <cstdint>', '',
-    'namespace ibexfs::wire {', '', 'static_assert(std::endian::native == std::endian::little, "the wire is little-endian and structs are copied as they are");', ''];
+  const out = [
+    '// Generated from src/wire/schema.json by scripts/generate-wire.mjs. Do not edit.',
+    '#pragma once',
+    '',
+    '#include <bit>',
+    '#include <cstddef>',
+    '#include <cstdint>',
+    '',
+    'namespace ibexfs::wire {',
+    '',
+    'static_assert(std::endian::native == std::endian::little, "the wire is little-endian and structs are copied as they are");',
+    '',
+  ];
   for (const [name, { value, doc }] of Object.entries(schema.constants)) {
     const constant = `k${name.toLowerCase().split('_').map(pascal).join('')}`;
     out.push(`// ${doc}`, `inline constexpr uint32_t ${constant} = ${value};`);
@@ -78,7 +102,8 @@ function cplusplus() {
     if (fields[0][2] === 8) out.push('  RingRecord record{};');
     for (const [field, type] of fields) out.push(`  ${type === 'i64' ? 'int64_t' : `uint${type.slice(1)}_t`} ${snake(field)}{};`);
     out.push('};', `static_assert(sizeof(${name}) == ${size});`);
-    for (const [field, , offset] of fields) if (!field.startsWith('reserved')) out.push(`static_assert(offsetof(${name}, ${snake(field)}) == ${offset});`);
+    for (const [field, , offset] of fields)
+      if (!field.startsWith('reserved')) out.push(`static_assert(offsetof(${name}, ${snake(field)}) == ${offset});`);
     out.push('');
   }
   out.push('}  // namespace ibexfs::wire', '');
@@ -91,8 +116,15 @@ for (const [path, text] of Object.entries(files)) {
   const url = new URL(path, root);
   if (process.argv.includes('--check')) {
     let current = '';
-    try { current = readFileSync(url, 'utf8'); } catch { /* a missing file is a stale one */ }
-    if (current !== text) { stale = true; console.error(`${path} is not current: run npm run generate`); }
+    try {
+      current = readFileSync(url, 'utf8');
+    } catch {
+      /* a missing file is a stale one */
+    }
+    if (current !== text) {
+      stale = true;
+      console.error(`${path} is not current: run npm run generate`);
+    }
   } else writeFileSync(url, text);
 }
 process.exit(stale ? 1 : 0);

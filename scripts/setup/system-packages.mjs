@@ -1,0 +1,89 @@
+// System packages: which are missing for a level of the set-up, and how to get them.
+// Looks only at files, so that asking costs milliseconds.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { progress, runOnTerminal, SetupError } from './process.mjs';
+
+const searchPath = [...(process.env.PATH ?? '').split(':'), '/usr/local/sbin', '/usr/sbin', '/sbin'];
+
+export function hasProgram(name) {
+  return searchPath.some((folder) => folder !== '' && existsSync(join(folder, name)));
+}
+
+const program = (name) => () => hasProgram(name);
+const file =
+  (...paths) =>
+  () =>
+    paths.some((path) => existsSync(path));
+
+/** Debian package, how to see that it (or an equal) is there, what for. In the order of the levels. */
+const packages = {
+  run: [
+    ['g++', program('g++'), 'compiles the native part'],
+    ['make', program('make'), 'builds the native part'],
+    ['python3', program('python3'), 'node-gyp needs it'],
+    ['fuse3', program('fusermount3'), 'mounts as a user'],
+  ],
+  test: [
+    ['cmake', program('cmake'), 'native tests'],
+    ['ninja-build', program('ninja'), 'native tests'],
+    ['doctest-dev', file('/usr/include/doctest/doctest.h', '/usr/local/include/doctest/doctest.h'), 'native tests'],
+    ['clang-format', program('clang-format'), 'npm run lint'],
+    ['clang-tidy', program('clang-tidy'), 'npm run lint'],
+    ['cppcheck', program('cppcheck'), 'npm run lint'],
+    ['fio', program('fio'), 'tests of the mount'],
+    ['sqlite3', program('sqlite3'), 'tests of the mount'],
+    ['git', program('git'), 'tests of the mount'],
+    ['attr', program('getfattr'), 'tests of the mount'],
+    ['strace', program('strace'), 'tests of system calls'],
+    ['iproute2', program('ip'), 'tests of the network'],
+    ['procps', program('ps'), 'tests of the daemons'],
+  ],
+  bench: [
+    ['iperf3', program('iperf3'), 'limit of a plain TCP stream'],
+    ['redis-server', program('redis-server'), 'limit of a key-value server'],
+    ['redis-tools', program('redis-benchmark'), 'limit of a key-value server'],
+    ['libfuse3-dev', file('/usr/include/fuse3/fuse_lowlevel.h'), 'builds the pass-through file system'],
+    ['pkg-config', program('pkg-config'), 'builds the pass-through file system'],
+  ],
+};
+
+const levels = ['run', 'test', 'bench'];
+
+export function missingPackages(level) {
+  return levels
+    .slice(0, levels.indexOf(level) + 1)
+    .flatMap((name) => packages[name].map(([debian, present, purpose]) => ({ debian, present, purpose, level: name })))
+    .filter(({ present }) => !present())
+    .map(({ debian, purpose, level: needed }) => ({ debian, purpose, level: needed }));
+}
+
+async function aptInstall(names) {
+  const apt = ['apt-get', '-qq', '-o', 'Dpkg::Use-Pty=0', '-o', 'DPkg::Lock::Timeout=120'];
+  const prefix = process.getuid() === 0 ? [] : ['sudo'];
+  const env = { DEBIAN_FRONTEND: 'noninteractive' };
+  const call = ([command, ...args]) => runOnTerminal(command, args, { env });
+  await call([...prefix, ...apt, 'update']);
+  await call([...prefix, ...apt, 'install', '-y', '--no-install-recommends', ...names]);
+}
+
+/** Installs what `level` needs. What is missing for running is an error; what only tests or benchmarks need is said. */
+export async function ensureSystemPackages(level) {
+  let missing = missingPackages(level);
+  if (missing.length === 0) return;
+  const canApt = hasProgram('apt-get') && (process.getuid() === 0 || hasProgram('sudo'));
+  if (canApt) {
+    const names = missing.map(({ debian }) => debian);
+    progress(`installing system packages: ${names.join(' ')}`);
+    await aptInstall(names);
+    missing = missingPackages(level);
+  }
+  if (missing.length === 0) return;
+  const list = missing.map(({ debian, purpose }) => `  - ${debian} (${purpose})`).join('\n');
+  const advice = hasProgram('apt-get')
+    ? `install them with: sudo apt-get install ${missing.map(({ debian }) => debian).join(' ')}`
+    : "install them with this system's package manager (the names are Debian's), then run this again";
+  const text = `this machine lacks:\n${list}\n${advice}`;
+  if (missing.some((entry) => entry.level === 'run' && entry.debian !== 'fuse3')) throw new SetupError(text);
+  console.warn(text);
+}
