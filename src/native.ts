@@ -1,0 +1,101 @@
+/**
+ * The only file that loads the native addon, and its types. Everything here is the raw boundary:
+ * src/net/runtime.ts is what the rest of the code uses.
+ */
+import { createRequire } from 'node:module';
+
+export interface RuntimeOptions {
+  /** Threads that drive reactors of their own, besides the one on Node's loop. */
+  readonly reactorThreads: number;
+  /** Bytes for file data in flight: mapped once, never more. */
+  readonly bufferBytes: number;
+  /** Bytes of the event ring, a power of two. */
+  readonly eventRingBytes: number;
+  readonly commandBytes: number;
+  /** After this a chunk request that got no answer fails with EIO. */
+  readonly ioTimeoutMs: number;
+  /** 'auto' takes io_uring where the kernel allows it. */
+  readonly diskEngine: 'auto' | 'io_uring' | 'threads';
+}
+
+export interface FuseMountOptions {
+  readonly threads: number;
+  readonly allowOther: boolean;
+  readonly readOnly: boolean;
+}
+
+export interface NativeRuntime {
+  /** Event ring: control block (words: 0 head, 1 tail, 2 JavaScript sleeps), then data from byte 64 on. */
+  readonly events: ArrayBuffer;
+  readonly commands: ArrayBuffer;
+  /** Per file slot 8 doubles: see native/stripes/file_table.h. */
+  readonly fileStates: ArrayBuffer;
+  /** Executes the records in the first `bytes` of `commands`. */
+  flush(bytes: number): void;
+  /** Numeric host. serving: 'loop' or 'threads'. Port 0 takes any; returns the port. */
+  listen(host: string, port: number, serving: 'loop' | 'threads'): { listener: number; port: number };
+  /** Numeric host. reactor: -1 the loop, else a thread index. Ends in connectionOpened or connectionClosed. */
+  connect(host: string, port: number, reactor: number): number;
+  authenticate(connection: number): void;
+  setRoute(target: number, connection: number, mapVersion: number): void;
+  clearRoute(target: number): void;
+  failTarget(target: number, status: number, message: string): void;
+  /** Starts the chunk server; requests are accepted on authenticated connections from now on. */
+  addTarget(target: number, path: string, mapVersion: number): void;
+  setTargetMapVersion(target: number, mapVersion: number): void;
+  removeTarget(target: number): void;
+  openFile(fid: number, stripeSize: number, targets: Uint32Array, size: number): number;
+  closeFile(slot: number): void;
+  setFileSize(slot: number, size: number): void;
+  /** Makes memory of an ArrayBuffer known by a number for fileIo; it must not be detached until released. */
+  registerBuffer(buffer: ArrayBufferLike): number;
+  releaseBuffer(slot: number): void;
+  /** Pool memory as an ArrayBuffer, given back when it is collected or by freeBuffer; undefined when the pool is empty. */
+  mountFuse(mountpoint: string, options: FuseMountOptions): number;
+  unmountFuse(session: number): void;
+  invalidateInode(session: number, node: number, dataToo: boolean): void;
+  invalidateEntry(session: number, parent: number, name: string): void;
+  crc32c(bytes: Uint8Array, seed?: number): number;
+  /** Counters by name; sampled, never reset. */
+  metrics(): Record<string, number>;
+  sdNotify(text: string): boolean;
+  close(): void;
+}
+
+export interface NativeFeature {
+  readonly name: string;
+  readonly available: boolean;
+  readonly reason: string;
+}
+
+export interface NativeAddon {
+  readonly version: string;
+  /** onEvents is called when records are in the ring and JavaScript had said that it sleeps. */
+  createRuntime(options: RuntimeOptions, onEvents: () => void): NativeRuntime;
+  /** What this machine has: io_uring, fuse, rdma; each with the reason. */
+  features(): NativeFeature[];
+  unmount(mountpoint: string, lazy: boolean): void;
+  crc32c(bytes: Uint8Array, seed?: number): number;
+}
+
+let loaded: NativeAddon | undefined;
+
+/** @throws Error that says how to build the addon when it is missing */
+export function loadNative(): NativeAddon {
+  if (loaded !== undefined) return loaded;
+  const require = createRequire(import.meta.url);
+  // dist/src/native.js and src/native.ts both lie two or one folder below the package's root.
+  const candidates = ['../../build/Release/ibexfs.node', '../build/Release/ibexfs.node'];
+  const override = process.env['IBEXFS_ADDON'];
+  if (override !== undefined && override !== '') candidates.unshift(override);
+  const failures: string[] = [];
+  for (const candidate of candidates) {
+    try {
+      loaded = require(candidate) as NativeAddon;
+      return loaded;
+    } catch (error) {
+      failures.push(`${candidate}: ${(error as Error).message.split('\n')[0]}`);
+    }
+  }
+  throw new Error(`the native addon cannot be loaded; build it with 'npm run build'. Tried ${failures.join('; ')}`);
+}
