@@ -3,10 +3,10 @@
 // device once; nothing is mapped, registered or freed on the I/O path.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -47,7 +47,7 @@ class BufferPool {
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
 
-  // A buffer of at least `bytes` (at most kBlockBytesMax), or an empty one when none is free.
+  // A buffer of at least `bytes`, or an empty one when none is free or `bytes` is above kBlockBytesMax.
   Buffer allocate(size_t bytes);
   // Calls `retry` once, from whichever thread gives a block back next. A caller whose allocate failed
   // registers, then tries once more, so that no wake-up is lost.
@@ -59,14 +59,29 @@ class BufferPool {
 
  private:
   friend class Buffer;
+  // A page is kBlockBytesMin of the arena; a block of order k is 2^k pages and named by its first page.
+  static constexpr uint32_t kNoPage = UINT32_MAX;
+  static constexpr uint8_t kNotFree = UINT8_MAX;
+  static constexpr size_t kOrders = 11;
+  static_assert(kBlockBytesMin << (kOrders - 1) == kBlockBytesMax);
+
+  // State of a page; only the first page of a free block has an order and links.
+  struct Page {
+    uint32_t next = kNoPage;
+    uint32_t previous = kNoPage;
+    uint8_t free_order = kNotFree;
+  };
+
   void give_back(uint8_t* data, size_t capacity);
+  void link_free(uint32_t page, size_t order);
+  void unlink_free(uint32_t page, size_t order);
 
   uint8_t* arena_ = nullptr;
   size_t arena_bytes_ = 0;
-  mutable std::mutex mutex_;
+  mutable std::mutex mutex_;  // guards everything below
   size_t bytes_in_use_ = 0;
-  std::vector<std::vector<uint32_t>> free_by_order_;
-  std::vector<uint8_t> order_of_free_block_;
+  std::vector<Page> pages_;
+  std::array<uint32_t, kOrders> first_free_{};
   std::vector<std::function<void()>> waiters_;
 };
 
