@@ -370,12 +370,12 @@ static_assert(sizeof(LogEvent) == 16);
 static_assert(offsetof(LogEvent, level) == 8);
 static_assert(offsetof(LogEvent, text_length) == 12);
 
-// A name request of the kernel. node is the packed FID the request is about. nameLength and secondLength bytes follow (names, link target, or xattr name and value). The meaning of arguments a to d depends on the operation; native/fuse/request.h lists it.
+// A name request of the kernel. node is the packed FID the request is about. nameLength and secondLength bytes follow (names, link target, or xattr name and value). The meaning of the fields depends on the operation; native/fuse/request.h lists it. unique names the request in its answer; 0: no answer is expected. dataError is the errno of data that could not be written (flush, fsync, release).
 struct __attribute__((packed)) FuseRequestEvent {
   RingRecord record{};
   uint32_t session{};
   uint16_t operation{};
-  uint16_t reserved{};
+  uint16_t data_error{};
   uint64_t unique{};
   uint64_t node{};
   uint32_t uid{};
@@ -402,6 +402,7 @@ struct __attribute__((packed)) FuseRequestEvent {
 static_assert(sizeof(FuseRequestEvent) == 136);
 static_assert(offsetof(FuseRequestEvent, session) == 8);
 static_assert(offsetof(FuseRequestEvent, operation) == 12);
+static_assert(offsetof(FuseRequestEvent, data_error) == 14);
 static_assert(offsetof(FuseRequestEvent, unique) == 16);
 static_assert(offsetof(FuseRequestEvent, node) == 24);
 static_assert(offsetof(FuseRequestEvent, uid) == 32);
@@ -424,6 +425,16 @@ static_assert(offsetof(FuseRequestEvent, size) == 112);
 static_assert(offsetof(FuseRequestEvent, new_node) == 120);
 static_assert(offsetof(FuseRequestEvent, name_length) == 128);
 static_assert(offsetof(FuseRequestEvent, second_length) == 132);
+
+// fuseClosed: the kernel has ended this session (unmounted, or its connection was aborted); status is an errno.
+struct __attribute__((packed)) FuseClosedEvent {
+  RingRecord record{};
+  uint32_t session{};
+  uint32_t status{};
+};
+static_assert(sizeof(FuseClosedEvent) == 16);
+static_assert(offsetof(FuseClosedEvent, session) == 8);
+static_assert(offsetof(FuseClosedEvent, status) == 12);
 
 // Answer to a FuseRequestEvent. error is 0 or a positive errno. For kind entry, attributes and create the attribute fields hold; for open and create handle and openFlags hold; for bytes, dataLength bytes follow; for directory, dataLength bytes of FuseDirectoryEntry records follow; for statfs the fields size (block size), blocks, handle (blocks free), offset (files), sequence (files free) hold.
 struct __attribute__((packed)) FuseReplyCommand {

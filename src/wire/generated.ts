@@ -605,10 +605,11 @@ export function writeLogEvent(view: DataView, at: number, value: Partial<LogEven
   view.setUint32(at + 12, value.textLength ?? 0, true);
 }
 
-/** A name request of the kernel. node is the packed FID the request is about. nameLength and secondLength bytes follow (names, link target, or xattr name and value). The meaning of arguments a to d depends on the operation; native/fuse/request.h lists it. */
+/** A name request of the kernel. node is the packed FID the request is about. nameLength and secondLength bytes follow (names, link target, or xattr name and value). The meaning of the fields depends on the operation; native/fuse/request.h lists it. unique names the request in its answer; 0: no answer is expected. dataError is the errno of data that could not be written (flush, fsync, release). */
 export interface FuseRequestEvent {
   session: number;
   operation: number;
+  dataError: number;
   unique: number;
   node: number;
   uid: number;
@@ -637,6 +638,7 @@ export const FuseRequestEventBytes = 136;
 export const FuseRequestEventOffset = {
   session: 8,
   operation: 12,
+  dataError: 14,
   unique: 16,
   node: 24,
   uid: 32,
@@ -664,6 +666,7 @@ export function readFuseRequestEvent(view: DataView, at: number): FuseRequestEve
   return {
     session: view.getUint32(at + 8, true),
     operation: view.getUint16(at + 12, true),
+    dataError: view.getUint16(at + 14, true),
     unique: view.getUint32(at + 16, true) + view.getUint32(at + 20, true) * 4294967296,
     node: view.getUint32(at + 24, true) + view.getUint32(at + 28, true) * 4294967296,
     uid: view.getUint32(at + 32, true),
@@ -691,7 +694,7 @@ export function readFuseRequestEvent(view: DataView, at: number): FuseRequestEve
 export function writeFuseRequestEvent(view: DataView, at: number, value: Partial<FuseRequestEvent>): void {
   view.setUint32(at + 8, value.session ?? 0, true);
   view.setUint16(at + 12, value.operation ?? 0, true);
-  view.setUint16(at + 14, 0, true);
+  view.setUint16(at + 14, value.dataError ?? 0, true);
   const uniqueValue = value.unique ?? 0;
   view.setUint32(at + 16, uniqueValue >>> 0, true);
   view.setUint32(at + 20, Math.floor(uniqueValue / 4294967296), true);
@@ -730,6 +733,28 @@ export function writeFuseRequestEvent(view: DataView, at: number, value: Partial
   view.setUint32(at + 124, Math.floor(newNodeValue / 4294967296), true);
   view.setUint32(at + 128, value.nameLength ?? 0, true);
   view.setUint32(at + 132, value.secondLength ?? 0, true);
+}
+
+/** fuseClosed: the kernel has ended this session (unmounted, or its connection was aborted); status is an errno. */
+export interface FuseClosedEvent {
+  session: number;
+  status: number;
+}
+export const FuseClosedEventBytes = 16;
+/** Byte offsets of the fields of FuseClosedEvent. */
+export const FuseClosedEventOffset = {
+  session: 8,
+  status: 12,
+} as const;
+export function readFuseClosedEvent(view: DataView, at: number): FuseClosedEvent {
+  return {
+    session: view.getUint32(at + 8, true),
+    status: view.getUint32(at + 12, true),
+  };
+}
+export function writeFuseClosedEvent(view: DataView, at: number, value: Partial<FuseClosedEvent>): void {
+  view.setUint32(at + 8, value.session ?? 0, true);
+  view.setUint32(at + 12, value.status ?? 0, true);
 }
 
 /** Answer to a FuseRequestEvent. error is 0 or a positive errno. For kind entry, attributes and create the attribute fields hold; for open and create handle and openFlags hold; for bytes, dataLength bytes follow; for directory, dataLength bytes of FuseDirectoryEntry records follow; for statfs the fields size (block size), blocks, handle (blocks free), offset (files), sequence (files free) hold. */

@@ -1,0 +1,109 @@
+// Open files of this process: byte ranges of a file in, chunk requests out. Keeps size and modification
+// time of each open file where JavaScript reads them, orders overlapping I/O, and holds the write-behind
+// queue of the mount. Knows nothing of names, handles, permissions or the metadata server.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "base/event_sink.h"
+#include "base/fid.h"
+#include "base/status.h"
+#include "stripes/chunk_client.h"
+#include "stripes/layout.h"
+
+namespace ibexfs {
+
+// Slot number in the low 16 bits, the slot's generation (never 0) above: a closed file's id is refused
+// although its slot is used again. This is the FUSE file handle and FileIoCommand.file.
+using FileId = uint32_t;
+inline constexpr uint32_t slot_of(FileId file) { return file & 0xffff; }
+
+// One slot of the memory that JavaScript sees as Float64Array (8 per slot, index slot * 8 + n).
+// Native threads write it; JavaScript reads it, and writes kClearSetIdOnWrite alone.
+struct FileState {
+  double size;                    // 0: bytes, with every accepted write
+  double mtime_microseconds;      // 1: of the last write that is not settled; 0: clean. Every write raises it
+  double clear_set_id_on_write;   // 2: 1 when the file has set-id bits that a write must clear (see fuse/request.h)
+  double pending_bytes;           // 3: accepted by write-behind and not yet on the targets
+  double file_id;                 // 4: FileId that owns the slot; 0: free
+  double bytes_read;              // 5: since open
+  double bytes_written;           // 6: since open
+  double unused;
+};
+static_assert(sizeof(FileState) == 64);
+
+struct FileTableOptions {
+  uint32_t capacity = 65'536;                      // open files, at most 65,536
+  uint64_t write_behind_bytes_max = 64U << 20;     // accepted and not yet written, all files
+  uint64_t write_behind_file_bytes_max = 16U << 20;
+  uint32_t write_behind_file_requests_max = 256;   // bounds the search for overlaps
+};
+
+struct FileOutcome {
+  StatusCode status = StatusCode::kOk;
+  uint32_t target = 0;  // that failed first, when status is not ok
+  uint64_t bytes = 0;
+};
+
+// Runs once, on whichever thread completes, without locks held (possibly inside the call that started it).
+using FileDone = std::function<void(const FileOutcome&)>;
+
+class FileTable {
+ public:
+  static Result<std::unique_ptr<FileTable>> create(ChunkClient& client, EventSink& sink, FileTableOptions options = {});
+  // After ChunkClient::close(), when no call is in flight any more.
+  ~FileTable();
+  FileTable(const FileTable&) = delete;
+  FileTable& operator=(const FileTable&) = delete;
+
+  // All functions: any thread. An unknown or closed FileId ends with kBadDescriptor.
+
+  // Opens a slot for a file that has none (one slot a FID; the caller counts its openings). kTooManyFiles
+  // has no code of its own: a full table is kOverflow.
+  Result<FileId> open(const Fid& fid, StripeLayout layout, uint64_t size);
+  // Frees the slot. What is in flight goes on to its end; its errors are logged only, so flush first.
+  void close(FileId file);
+  // Slot of an open file by FID; 0: not open.
+  FileId find(const Fid& fid) const;
+
+  // Reads [offset, offset + into.size()) clipped at the file's size; holes are zeros. Waits for accepted
+  // writes that overlap.
+  void read(FileId file, uint64_t offset, std::span<uint8_t> into, std::shared_ptr<void> owner, FileDone done);
+  // Ends when the targets have answered; raises size and mtime when all did well. Waits for earlier writes that overlap.
+  void write(FileId file, uint64_t offset, Bytes data, std::shared_ptr<const void> owner, FileDone done);
+  // Ends (`accepted`) as soon as the bounds of write-behind have room for held_bytes (memory that `owner` keeps);
+  // a later failure is reported by flush. Size and mtime are raised when accepted.
+  void write_behind(FileId file, uint64_t offset, Bytes data, std::shared_ptr<const void> owner, size_t held_bytes, FileDone accepted);
+
+  // Waits for every write that was started before; reports the first failure of write-behind since the
+  // last flush or sync, once.
+  void flush(FileId file, FileDone done);
+  // flush, then makes every column durable that was written since the last sync.
+  void sync(FileId file, FileDone done);
+
+  // Nothing waits, nothing failed, size and mtime are settled.
+  bool clean(FileId file) const;
+  // Sets the size after a truncation or when the metadata server knows a newer one.
+  void set_size(FileId file, uint64_t size);
+  // The metadata server has taken this mtime: marks the file clean unless it was written since.
+  void settled(FileId file, double mtime_microseconds);
+  // kBadDescriptor's test without an operation.
+  bool is_open(FileId file) const;
+  // Takes clear_set_id_on_write: true once after JavaScript set it.
+  bool take_clear_set_id(FileId file);
+  Fid fid_of(FileId file) const;
+  uint64_t size_of(FileId file) const;
+
+  FileState* states() const;
+  size_t states_bytes() const;
+
+ private:
+  struct Core;
+  explicit FileTable(std::shared_ptr<Core> core);
+  std::shared_ptr<Core> core_;
+};
+
+}  // namespace ibexfs
