@@ -55,7 +55,7 @@ class FrameBody {
 };
 
 struct OutgoingFrame {
-  wire::FrameHeader header{};              // magic, version, lengths and CRC are filled by send
+  wire::FrameHeader header{};  // magic, version, lengths and CRC are filled by send
   FrameBody body;
   Bytes data;                              // sent behind the body ...
   std::shared_ptr<const void> data_owner;  // ... and kept alive until it has left (or the connection has closed)
