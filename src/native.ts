@@ -25,11 +25,13 @@ export interface FuseMountOptions {
 }
 
 export interface NativeRuntime {
-  /** Event ring: control block (words: 0 head, 1 tail, 2 JavaScript sleeps), then data from byte 64 on. */
+  /** Event ring: control block (words: 0 head, 1 tail, 2 JavaScript sleeps, 3 room is wanted), then data from byte 64 on. */
   readonly events: ArrayBuffer;
   readonly commands: ArrayBuffer;
   /** Per file slot 8 doubles: see native/stripes/file_table.h. */
   readonly fileStates: ArrayBuffer;
+  /** JavaScript has read from the ring while somebody waited for room in it. */
+  roomMade(): void;
   /** Executes the records in the first `bytes` of `commands`. */
   flush(bytes: number): void;
   /** Numeric host. serving: 'loop' or 'threads'. Port 0 takes any; returns the port. */
@@ -47,18 +49,28 @@ export interface NativeRuntime {
   openFile(fid: number, stripeSize: number, targets: Uint32Array, size: number): number;
   closeFile(slot: number): void;
   setFileSize(slot: number, size: number): void;
-  /** Makes memory of an ArrayBuffer known by a number for fileIo; it must not be detached until released. */
+  /** The metadata server has taken this time of change: the file is clean unless it was written since. */
+  fileSettled(slot: number, mtimeMicroseconds: number): void;
+  /** The metadata server has taken this mtime: the file is clean unless it was written since. */
+  settleFile(file: number, mtimeMicroseconds: number): void;
+  /**
+   * Makes memory of an ArrayBuffer known by a number for fileIo. It is kept alive until released, and must
+   * not be transferred or resized meanwhile. Slot 0 is poolMemory.
+   */
   registerBuffer(buffer: ArrayBufferLike): number;
   releaseBuffer(slot: number): void;
-  /** Pool memory as an ArrayBuffer, given back when it is collected or by freeBuffer; undefined when the pool is empty. */
+  /** All pool memory, as one ArrayBuffer for its whole life; parts of it are lent by allocatePool. */
+  readonly poolMemory: ArrayBuffer;
+  /** Offset in poolMemory of a block of at least `bytes` (up to 4 MiB), or -1 when none is free. */
+  allocatePool(bytes: number): number;
+  freePool(offset: number): void;
   mountFuse(mountpoint: string, options: FuseMountOptions): number;
-  unmountFuse(session: number): void;
+  /** In the background; ends in a fuseClosed event. lazy: also while files are open. */
+  unmountFuse(session: number, lazy: boolean): void;
   invalidateInode(session: number, node: number, dataToo: boolean): void;
   invalidateEntry(session: number, parent: number, name: string): void;
-  crc32c(bytes: Uint8Array, seed?: number): number;
   /** Counters by name; sampled, never reset. */
   metrics(): Record<string, number>;
-  sdNotify(text: string): boolean;
   close(): void;
 }
 
@@ -69,13 +81,14 @@ export interface NativeFeature {
 }
 
 export interface NativeAddon {
-  readonly version: string;
   /** onEvents is called when records are in the ring and JavaScript had said that it sleeps. */
   createRuntime(options: RuntimeOptions, onEvents: () => void): NativeRuntime;
   /** What this machine has: io_uring, fuse, rdma; each with the reason. */
   features(): NativeFeature[];
   unmount(mountpoint: string, lazy: boolean): void;
   crc32c(bytes: Uint8Array, seed?: number): number;
+  /** Tells systemd (NOTIFY_SOCKET); false where nobody listens. */
+  sdNotify(text: string): boolean;
 }
 
 let loaded: NativeAddon | undefined;

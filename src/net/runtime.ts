@@ -77,6 +77,7 @@ const CONTROL_BYTES = 64;
 const HEAD = 0;
 const TAIL = 1;
 const SLEEPS = 2;
+const ROOM_WANTED = 3;
 
 export const runtimeDefaults: RuntimeOptions = {
   reactorThreads: 0,
@@ -233,6 +234,7 @@ export class Runtime {
       }
       if (this.#closed) return;
       Atomics.store(this.#control, HEAD, head);
+      if (Atomics.exchange(this.#control, ROOM_WANTED, 0) !== 0) this.native.roomMade();
       if (budget === 0) break;
       // Say that we sleep, then look again: a producer that saw us awake has published before that look.
       Atomics.store(this.#control, SLEEPS, 1);

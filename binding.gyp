@@ -1,0 +1,18 @@
+# What `npm install` builds. The list of sources is native/sources.json, shared with native/CMakeLists.txt.
+{
+  "targets": [
+    {
+      "target_name": "ibexfs",
+      "sources": [
+        "<!@(node -p \"const s = require('./native/sources.json'); [...s.library, ...s.addon].map((path) => 'native/' + path).join(' ')\")"
+      ],
+      "include_dirs": ["native", "<!@(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": ["NAPI_VERSION=9", "NAPI_DISABLE_CPP_EXCEPTIONS"],
+      "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-std=gnu++1y"],
+      "cflags_cc": ["-std=gnu++20", "-fno-exceptions", "-fno-rtti", "-fvisibility=hidden", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror"],
+      "cflags!": ["-Wno-unused-parameter"],
+      "ldflags": ["-Wl,--as-needed"],
+      "libraries": ["-ldl", "-lpthread"]
+    }
+  ]
+}

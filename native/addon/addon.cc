@@ -1,0 +1,74 @@
+// Entry point of the addon: what src/native.ts calls NativeAddon.
+#include <napi.h>
+
+#include "addon/features.h"
+#include "addon/runtime.h"
+#include "base/crc32c.h"
+#include "fuse/mount.h"
+
+namespace ibexfs {
+
+namespace {
+
+struct InstanceData {
+  Napi::FunctionReference runtime_class;
+};
+
+Napi::Value create_runtime(const Napi::CallbackInfo& info) {
+  const auto* data = info.Env().GetInstanceData<InstanceData>();
+  return data->runtime_class.New({info[0], info[1]});
+}
+
+Napi::Value features(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Napi::Array list = Napi::Array::New(env);
+  for (const Feature& feature : probe_features()) {
+    Napi::Object entry = Napi::Object::New(env);
+    entry.Set("name", feature.name);
+    entry.Set("available", Napi::Boolean::New(env, feature.available));
+    entry.Set("reason", feature.reason);
+    list.Set(list.Length(), entry);
+  }
+  return list;
+}
+
+Napi::Value unmount(const Napi::CallbackInfo& info) {
+  FuseMount mount;
+  mount.mountpoint = info[0].ToString().Utf8Value();
+  mount.by_helper = geteuid() != 0;
+  const Status status = unmount_fuse(mount, info[1].ToBoolean().Value() ? Unmount::kDetach : Unmount::kWhenIdle);
+  if (!status.ok()) throw_status(info.Env(), status);
+  return info.Env().Undefined();
+}
+
+Napi::Value checksum(const Napi::CallbackInfo& info) {
+  if (!info[0].IsTypedArray()) {
+    Napi::TypeError::New(info.Env(), "crc32c(bytes, seed): bytes must be a Uint8Array").ThrowAsJavaScriptException();
+    return info.Env().Undefined();
+  }
+  const auto bytes = info[0].As<Napi::Uint8Array>();
+  const uint32_t seed = info[1].IsNumber() ? info[1].As<Napi::Number>().Uint32Value() : 0;
+  return Napi::Number::New(info.Env(), crc32c(seed, {bytes.Data(), bytes.ByteLength()}));
+}
+
+Napi::Value sd_notify(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), notify_service_manager(info[0].ToString().Utf8Value()));
+}
+
+Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  auto* data = new InstanceData;
+  data->runtime_class = Napi::Persistent(RuntimeObject::define(env));
+  env.SetInstanceData(data);
+  exports.Set("createRuntime", Napi::Function::New(env, create_runtime, "createRuntime"));
+  exports.Set("features", Napi::Function::New(env, features, "features"));
+  exports.Set("unmount", Napi::Function::New(env, unmount, "unmount"));
+  exports.Set("crc32c", Napi::Function::New(env, checksum, "crc32c"));
+  exports.Set("sdNotify", Napi::Function::New(env, sd_notify, "sdNotify"));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(ibexfs, initialize)
+
+}  // namespace ibexfs

@@ -1,0 +1,193 @@
+#include "addon/core.h"
+
+#include <future>
+
+namespace ibexfs {
+
+namespace {
+
+// Runs `work` on a reactor's driving thread and waits for it.
+Status run_on(Reactor& reactor, std::function<Status()> work) {
+  std::promise<Status> done;
+  reactor.post([&] { done.set_value(work()); });
+  return done.get_future().get();
+}
+
+}  // namespace
+
+Core::Core(const CoreOptions& options, std::function<void()> wake)
+    : options_(options),
+      ring_(std::make_shared<EventRing>(options.event_ring_bytes, std::move(wake))),
+      pool_(std::make_shared<BufferPool>(options.buffer_bytes)),
+      commands_(new uint8_t[options.command_bytes]),
+      connections_(*ring_) {}
+
+Result<std::unique_ptr<Core>> Core::create(const CoreOptions& options, std::function<void()> wake) {
+  std::unique_ptr<Core> core(new Core(options, std::move(wake)));
+  if (Status status = core->start(); !status.ok()) return status;
+  return core;
+}
+
+Status Core::start() {
+  Result<std::unique_ptr<Reactor>> loop = Reactor::create();
+  if (!loop.ok()) return loop.status();
+  loop_ = loop.take();
+  for (uint32_t i = 0; i < options_.reactor_threads; i++) {
+    Result<std::unique_ptr<Reactor>> reactor = Reactor::create();
+    if (!reactor.ok()) return reactor.status();
+    threads_.push_back(std::make_unique<ReactorThread>(reactor.take(), "ibex-reactor-" + std::to_string(i)));
+  }
+  Reactor& deadlines = threads_.empty() ? *loop_ : threads_.front()->reactor();
+  chunk_client_ = std::make_shared<ChunkClient>(options_.chunk_client, *ring_, deadlines);
+  Result<std::unique_ptr<FileTable>> files = FileTable::create(*chunk_client_, *ring_);
+  if (!files.ok()) return files.status();
+  files_ = files.take();
+  for (size_t i = 0; i <= threads_.size(); i++) {
+    routers_.push_back(std::make_unique<Router>(*ring_, connections_, chunk_client_->handler()));
+  }
+  memories_.emplace(0, RegisteredMemory{pool_->arena(), pool_->arena_bytes(), pool_});
+  return {};
+}
+
+Core::~Core() { close(); }
+
+// Order matters: whoever can start work stops before what the work needs.
+void Core::close() {
+  if (closed_) return;
+  closed_ = true;
+  for (auto& [id, session] : sessions_) {
+    if (session.stopper.joinable()) session.stopper.join();
+    session.fuse.reset();
+  }
+  sessions_.clear();
+  listeners_.clear();
+  if (chunk_client_) chunk_client_->close();
+  for (const auto& connection : connections_.all()) connection->close(Status(StatusCode::kShuttingDown, "process is closing"));
+  for (int rounds = 0; loop_ && rounds < 64 && !connections_.all().empty(); rounds++) loop_->run_once(rounds < 8 ? 0 : 20);
+  threads_.clear();
+  chunk_server_.reset();
+  files_.reset();
+  chunk_client_.reset();
+  loop_.reset();
+  lent_.clear();
+}
+
+Result<std::pair<uint32_t, uint16_t>> Core::listen(const std::string& host, uint16_t port, bool on_threads) {
+  std::vector<ServingReactor> serving;
+  if (on_threads) {
+    for (size_t i = 0; i < threads_.size(); i++) serving.push_back({&threads_[i]->reactor(), routers_[i + 1].get()});
+  }
+  if (serving.empty()) serving.push_back({loop_.get(), routers_[0].get()});
+  ListenerOptions options;
+  options.id = next_listener_++;
+  options.host = host;
+  options.port = port;
+  Result<std::unique_ptr<Listener>> listener = Listener::listen(*loop_, std::move(serving), options, connections_, *ring_);
+  if (!listener.ok()) return listener.status();
+  const uint16_t bound = listener.value()->port();
+  listeners_.push_back(listener.take());
+  return std::pair{options.id, bound};
+}
+
+Result<ConnectionId> Core::connect(const std::string& host, uint16_t port, int reactor) {
+  const size_t index = reactor >= 0 && static_cast<size_t>(reactor) < threads_.size() ? static_cast<size_t>(reactor) + 1 : 0;
+  Reactor& driving = index == 0 ? *loop_ : threads_[index - 1]->reactor();
+  Result<std::shared_ptr<Connection>> connection =
+      connect_tcp(driving, next_connection_id(), host, port, *routers_[index], connections_);
+  if (!connection.ok()) return connection.status();
+  connections_.add(connection.value());
+  return connection.value()->id();
+}
+
+Status Core::serve_chunks() {
+  if (chunk_server_) return {};
+  auto server = std::make_unique<ChunkServer>(options_.chunk_server, *ring_, *pool_);
+  if (threads_.empty()) {
+    if (Status status = server->attach(*loop_); !status.ok()) return status;
+    routers_[0]->serve_chunks(&server->handler(*loop_));
+  }
+  for (size_t i = 0; i < threads_.size(); i++) {
+    Reactor& reactor = threads_[i]->reactor();
+    if (Status status = run_on(reactor, [&] { return server->attach(reactor); }); !status.ok()) return status;
+    routers_[i + 1]->serve_chunks(&server->handler(reactor));
+  }
+  chunk_server_ = std::move(server);
+  return {};
+}
+
+Status Core::add_target(uint32_t id, const std::string& path, uint64_t map_version) {
+  if (Status status = serve_chunks(); !status.ok()) return status;
+  return chunk_server_->add_target(id, path, map_version);
+}
+
+Status Core::set_target_map_version(uint32_t id, uint64_t map_version) {
+  if (!chunk_server_) return Status(StatusCode::kNotMyTarget, "target " + std::to_string(id) + " is not served here");
+  return chunk_server_->set_min_map_version(id, map_version);
+}
+
+Status Core::remove_target(uint32_t id) {
+  if (!chunk_server_) return Status(StatusCode::kNotMyTarget, "target " + std::to_string(id) + " is not served here");
+  return chunk_server_->remove_target(id, std::chrono::seconds(2));
+}
+
+std::shared_ptr<void> Core::shared_file_states() {
+  struct Kept {  // destroyed from the last member to the first
+    std::shared_ptr<EventRing> ring;
+    std::shared_ptr<ChunkClient> client;
+    std::shared_ptr<FileTable> files;
+  };
+  return std::make_shared<Kept>(Kept{ring_, chunk_client_, files_});
+}
+
+uint32_t Core::register_memory(RegisteredMemory memory) {
+  while (next_memory_ == 0 || memories_.contains(next_memory_)) next_memory_++;
+  memories_.emplace(next_memory_, std::move(memory));
+  return next_memory_++;
+}
+
+void Core::release_memory(uint32_t slot) {
+  if (slot != 0) memories_.erase(slot);
+}
+
+int64_t Core::allocate_pool(size_t bytes) {
+  if (bytes == 0 || bytes > BufferPool::kBlockBytesMax) return -1;
+  Buffer block = pool_->allocate(bytes);
+  if (!block) return -1;
+  const int64_t offset = block.data() - pool_->arena();
+  lent_.emplace(static_cast<uint64_t>(offset), std::move(block));
+  return offset;
+}
+
+void Core::free_pool(uint64_t offset) { lent_.erase(offset); }
+
+Result<uint32_t> Core::mount(const std::string& mountpoint, const MountOptions& mount, FuseOptions options) {
+  Result<FuseMount> mounted = mount_fuse(mountpoint, mount);
+  if (!mounted.ok()) return mounted.status();
+  options.session = next_session_++;
+  Result<std::unique_ptr<FuseSession>> session = FuseSession::start(mounted.take(), options, *files_, *pool_, *ring_);
+  if (!session.ok()) return session.status();
+  sessions_[options.session].fuse = session.take();
+  return options.session;
+}
+
+void Core::unmount(uint32_t session, Unmount how) {
+  const auto found = sessions_.find(session);
+  if (found == sessions_.end() || found->second.stopper.joinable()) return;
+  FuseSession* fuse = found->second.fuse.get();
+  found->second.stopper = std::thread([this, fuse, session, how] {
+    const Status status = fuse->stop(how);
+    wire::ConnectionEvent event;
+    event.connection = session;
+    event.status = static_cast<uint32_t>(status.code());
+    const std::string_view text = std::string_view(status.message()).substr(0, 1024);
+    event.text_length = static_cast<uint32_t>(text.size());
+    ring_->push_surely(wire::EventKind::kFuseClosed, event, {as_bytes(text)});
+  });
+}
+
+FuseSession* Core::fuse_session(uint32_t session) {
+  const auto found = sessions_.find(session);
+  return found == sessions_.end() ? nullptr : found->second.fuse.get();
+}
+
+}  // namespace ibexfs

@@ -1,0 +1,49 @@
+#include "addon/metrics.h"
+
+namespace ibexfs {
+
+namespace {
+
+constexpr std::array<const char*, kChunkOperationKinds> kOperationNames = {"", "read", "write", "truncate", "stat", "sync", "remove"};
+
+using Put = std::function<void(const std::string& name, double value)>;
+
+void collect_chunk_server(const ChunkStatistics& statistics, const Put& put) {
+  for (const ChunkTargetStatistics& target : statistics.targets) {
+    const std::string id = std::to_string(target.target);
+    for (size_t i = 1; i < kChunkOperationKinds; i++) {
+      const std::string labels = "{target=\"" + id + "\",operation=\"" + kOperationNames[i] + "\"}";
+      const ChunkOperationStatistics& operation = target.operations[i];
+      put("chunk_operations_total" + labels, static_cast<double>(operation.operations));
+      put("chunk_bytes_total" + labels, static_cast<double>(operation.bytes));
+      put("chunk_errors_total" + labels, static_cast<double>(operation.errors));
+      put("chunk_operations_in_flight" + labels, operation.in_flight);
+      put("chunk_operations_in_flight_max" + labels, operation.in_flight_max);
+    }
+    put("target_faults_total{target=\"" + id + "\"}", static_cast<double>(target.faults));
+  }
+  put("chunk_requests_refused_total", static_cast<double>(statistics.refused));
+  put("chunk_requests_in_flight", statistics.requests_in_flight);
+  put("chunk_bytes_in_flight", static_cast<double>(statistics.bytes_in_flight));
+  put("chunk_bytes_in_flight_max", static_cast<double>(statistics.bytes_in_flight_max));
+  put("chunk_pauses_total", static_cast<double>(statistics.pauses));
+  put("chunk_files_open", statistics.open_files);
+  put("chunk_file_evictions_total", static_cast<double>(statistics.open_file_evictions));
+}
+
+}  // namespace
+
+void collect_metrics(Core& core, const Put& put) {
+  put("buffer_bytes", static_cast<double>(core.pool()->arena_bytes()));
+  put("buffer_bytes_in_use", static_cast<double>(core.pool()->bytes_in_use()));
+  put("connections", static_cast<double>(core.connections().all().size()));
+  const ChunkClient::Statistics client = core.chunk_client().statistics();
+  put("client_requests_total", static_cast<double>(client.requests));
+  put("client_retries_total", static_cast<double>(client.retries));
+  put("client_timeouts_total", static_cast<double>(client.timeouts));
+  put("client_requests_in_flight", static_cast<double>(client.in_flight));
+  put("client_requests_waiting", static_cast<double>(client.waiting));
+  if (const ChunkServer* server = core.chunk_server()) collect_chunk_server(server->statistics(), put);
+}
+
+}  // namespace ibexfs
