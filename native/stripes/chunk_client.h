@@ -74,8 +74,10 @@ class ChunkClient {
   // Any thread. Fails what waits for a route to `target`; requests that come later ask for a route again.
   void fail_target(uint32_t target, const Status& status);
 
-  // Any thread. `into` and `data` must stay valid until `done`; `owner` (may be null) is kept until neither
-  // this client nor a connection touches the memory any more. Lengths: 1 to kChunkDataBytesMax.
+  // Any thread. `into` and `data` belong to `owner`, which is kept until neither this client nor a connection
+  // touches the memory any more: for `into` until `done` has run, for `data` possibly longer (a failed write
+  // may still stand in a connection's queue). A null owner means that the memory outlives all connections.
+  // Lengths: 1 to kChunkDataBytesMax.
   // A read ends with the bytes there are: fewer than asked at the end of the chunk file, 0 where there is none.
   void read(const ChunkAddress& chunk, uint64_t offset, std::span<uint8_t> into, std::shared_ptr<void> owner, ChunkDone done);
   void write(const ChunkAddress& chunk, uint64_t offset, Bytes data, std::shared_ptr<const void> owner, ChunkDone done);

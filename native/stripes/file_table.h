@@ -19,27 +19,29 @@ namespace ibexfs {
 // Slot number in the low 16 bits, the slot's generation (never 0) above: a closed file's id is refused
 // although its slot is used again. This is the FUSE file handle and FileIoCommand.file.
 using FileId = uint32_t;
-inline constexpr uint32_t slot_of(FileId file) { return file & 0xffff; }
+inline constexpr uint32_t slot_of(FileId file) {
+  return file & 0xffff;
+}
 
 // One slot of the memory that JavaScript sees as Float64Array (8 per slot, index slot * 8 + n).
 // Native threads write it; JavaScript reads it, and writes kClearSetIdOnWrite alone.
 struct FileState {
-  double size;                    // 0: bytes, with every accepted write
-  double mtime_microseconds;      // 1: of the last write that is not settled; 0: clean. Every write raises it
-  double clear_set_id_on_write;   // 2: 1 when the file has set-id bits that a write must clear (see fuse/request.h)
-  double pending_bytes;           // 3: accepted by write-behind and not yet on the targets
-  double file_id;                 // 4: FileId that owns the slot; 0: free
-  double bytes_read;              // 5: since open
-  double bytes_written;           // 6: since open
+  double size;                   // 0: bytes, with every accepted write
+  double mtime_microseconds;     // 1: of the last write that is not settled; 0: clean. Every write raises it
+  double clear_set_id_on_write;  // 2: 1 when the file has set-id bits that a write must clear (see fuse/request.h)
+  double pending_bytes;          // 3: accepted by write-behind and not yet on the targets
+  double file_id;                // 4: FileId that owns the slot; 0: free
+  double bytes_read;             // 5: since open
+  double bytes_written;          // 6: since open
   double unused;
 };
 static_assert(sizeof(FileState) == 64);
 
 struct FileTableOptions {
-  uint32_t capacity = 65'536;                      // open files, at most 65,536
-  uint64_t write_behind_bytes_max = 64U << 20;     // accepted and not yet written, all files
+  uint32_t capacity = 65'536;                   // open files, at most 65,536
+  uint64_t write_behind_bytes_max = 64U << 20;  // accepted and not yet written, all files
   uint64_t write_behind_file_bytes_max = 16U << 20;
-  uint32_t write_behind_file_requests_max = 256;   // bounds the search for overlaps
+  uint32_t write_behind_file_requests_max = 256;  // bounds the search for overlaps
 };
 
 struct FileOutcome {
@@ -76,7 +78,8 @@ class FileTable {
   void write(FileId file, uint64_t offset, Bytes data, std::shared_ptr<const void> owner, FileDone done);
   // Ends (`accepted`) as soon as the bounds of write-behind have room for held_bytes (memory that `owner` keeps);
   // a later failure is reported by flush. Size and mtime are raised when accepted.
-  void write_behind(FileId file, uint64_t offset, Bytes data, std::shared_ptr<const void> owner, size_t held_bytes, FileDone accepted);
+  void write_behind(FileId file, uint64_t offset, Bytes data, std::shared_ptr<const void> owner, size_t held_bytes,
+                    FileDone accepted);
 
   // Waits for every write that was started before; reports the first failure of write-behind since the
   // last flush or sync, once.
@@ -100,8 +103,9 @@ class FileTable {
   FileState* states() const;
   size_t states_bytes() const;
 
+  struct Core;  // stripes/file_core.h
+
  private:
-  struct Core;
   explicit FileTable(std::shared_ptr<Core> core);
   std::shared_ptr<Core> core_;
 };

@@ -1,0 +1,161 @@
+// The flow of an operation: admission in the order of arrival, pieces to the targets, the end.
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "stripes/file_core.h"
+
+namespace ibexfs {
+
+void FileTable::Core::start(FileOperation* operation) {
+  operation->table = this;
+  if (operation->file->admit(*operation)) run(operation);
+}
+
+void FileTable::Core::start_behind(FileOperation* operation) {
+  operation->table = this;
+  // After a failure that nobody was told yet, further writes fail at once: better than filling up for a flush.
+  const FileOutcome earlier = operation->file->error();
+  if (earlier.status != StatusCode::kOk) return end(operation, {earlier.status, earlier.target, 0});
+  if (bounds.take(*operation)) accept(operation);
+}
+
+void FileTable::Core::accept(FileOperation* operation) {
+  operation->file->written(operation->offset, operation->length);
+  const FileDone accepted = std::exchange(operation->done, nullptr);
+  const FileOutcome outcome{StatusCode::kOk, 0, operation->length};
+  // Registered before it is acknowledged, so that a read which follows the answer waits for it; sent after,
+  // so that the writer goes on meanwhile. Once admitted false another thread may run and end it.
+  const bool ready = operation->file->admit(*operation);
+  accepted(outcome);
+  if (ready) run(operation);
+}
+
+void FileTable::Core::run(FileOperation* operation) {
+  switch (operation->kind) {
+    case FileOperation::Kind::kRead:
+      return run_read(operation);
+    case FileOperation::Kind::kWrite:
+    case FileOperation::Kind::kWriteBehind:
+      return run_write(operation);
+    case FileOperation::Kind::kFlush:
+      return end(operation, operation->file->take_error());
+    case FileOperation::Kind::kSync:
+      return run_sync(operation);
+  }
+}
+
+void FileTable::Core::run_read(FileOperation* operation) {
+  OpenFile& file = *operation->file;
+  operation->length = file.begin_read(operation->offset, operation->length);
+  if (operation->length == 0) return end(operation, {});
+  operation->pieces_left = count_pieces(file.layout, operation->offset, operation->length);
+  // The operation may be gone once its last piece was sent.
+  const auto keep = operation->file;
+  const auto owner = std::const_pointer_cast<void>(operation->owner);
+  uint8_t* const into = operation->into;
+  for_each_piece(keep->layout, operation->offset, operation->length, [&](const StripePiece& piece) {
+    uint8_t* const start = into + piece.range_offset;
+    // Two words of capture: std::function keeps them without an allocation.
+    struct {
+      FileOperation* operation;
+      uint32_t range_offset, length;
+    } const part{operation, static_cast<uint32_t>(piece.range_offset), piece.length};
+    client.read({piece.target, piece.column, keep->fid}, piece.chunk_offset, {start, piece.length}, owner,
+                [part](const ChunkOutcome& outcome) {
+                  if (outcome.status != StatusCode::kOk) {
+                    part.operation->fail(outcome.status, outcome.target);
+                  } else if (outcome.bytes < part.length) {
+                    // A hole, or the end of the chunk file before the end of the file: zeros.
+                    std::memset(part.operation->into + part.range_offset + outcome.bytes, 0, part.length - outcome.bytes);
+                  }
+                  part.operation->table->piece_done(part.operation);
+                });
+  });
+}
+
+void FileTable::Core::run_write(FileOperation* operation) {
+  const auto keep = operation->file;
+  const auto owner = operation->owner;
+  const uint8_t* const data = operation->data;
+  operation->pieces_left = count_pieces(keep->layout, operation->offset, operation->length);
+  for_each_piece(keep->layout, operation->offset, operation->length, [&](const StripePiece& piece) {
+    keep->mark_dirty(piece.column);
+    client.write({piece.target, piece.column, keep->fid}, piece.chunk_offset, {data + piece.range_offset, piece.length}, owner,
+                 [operation](const ChunkOutcome& outcome) {
+                   if (outcome.status != StatusCode::kOk) operation->fail(outcome.status, outcome.target);
+                   operation->table->piece_done(operation);
+                 });
+  });
+}
+
+void FileTable::Core::run_sync(FileOperation* operation) {
+  const FileOutcome earlier = operation->file->take_error();
+  if (earlier.status != StatusCode::kOk) operation->fail(earlier.status, earlier.target);
+  const auto keep = operation->file;
+  const std::vector<uint32_t> columns = keep->take_dirty_columns();
+  if (columns.empty()) return end(operation, operation->outcome());
+  operation->pieces_left = static_cast<uint32_t>(columns.size());
+  for (const uint32_t column : columns) {
+    struct {
+      FileOperation* operation;
+      uint32_t column;
+    } const part{operation, column};
+    client.operate(wire::ChunkOperation::kSync, {keep->layout.targets[column], column, keep->fid}, 0, 0,
+                   [part](const ChunkOutcome& outcome) {
+                     // Nothing was ever written to a chunk that is not there: all of it is durable.
+                     if (outcome.status != StatusCode::kOk && outcome.status != StatusCode::kNoEntry) {
+                       part.operation->file->mark_dirty(part.column);
+                       part.operation->fail(outcome.status, outcome.target);
+                     }
+                     part.operation->table->piece_done(part.operation);
+                   });
+  }
+}
+
+void FileTable::Core::piece_done(FileOperation* operation) {
+  if (operation->pieces_left.fetch_sub(1) != 1) return;
+  if (operation->writes()) return end_write(operation);
+  end(operation, operation->outcome());
+}
+
+void FileTable::Core::end_write(FileOperation* operation) {
+  const auto file = operation->file;
+  const FileOutcome outcome = operation->outcome();
+  const bool behind = operation->kind == FileOperation::Kind::kWriteBehind;
+  if (behind && outcome.status != StatusCode::kOk) {  // a direct writer learns it itself
+    report(*operation, outcome);
+    file->keep_error(outcome);
+  }
+  if (!behind && outcome.status == StatusCode::kOk) file->written(operation->offset, operation->length);
+  const std::vector<FileOperation*> ready = file->retire(*operation);
+  std::vector<FileOperation*> admitted;
+  if (behind) {
+    operation->owner.reset();  // its memory first: who goes on may need it
+    admitted = bounds.give_back(*operation);
+    delete operation;
+  } else {
+    end(operation, outcome);
+  }
+  for (FileOperation* next : ready) run(next);
+  for (FileOperation* next : admitted) accept(next);
+}
+
+void FileTable::Core::report(const FileOperation& operation, const FileOutcome& outcome) {
+  if (operation.file->error().status != StatusCode::kOk || outcome.status == StatusCode::kCanceled)
+    return;  // one line a failure, not one a piece
+  const Fid& fid = operation.file->fid;
+  log_event(sink, wire::LogLevel::kError,
+            "write of " + std::to_string(operation.length) + " bytes at " + std::to_string(operation.offset) + " of file " +
+                std::to_string(fid.packed()) + " (fid " + std::to_string(fid.sequence) + ":" + std::to_string(fid.object) +
+                ") failed on target " + std::to_string(outcome.target) + ": status " +
+                std::to_string(static_cast<uint32_t>(outcome.status)));
+}
+
+void FileTable::Core::end(FileOperation* operation, const FileOutcome& outcome) {
+  const FileDone done = std::move(operation->done);
+  delete operation;
+  if (done) done(outcome);
+}
+
+}  // namespace ibexfs

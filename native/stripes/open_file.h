@@ -1,0 +1,107 @@
+// One open file and the operations on it: what is pending, what waits for what, size and time. Internal to
+// stripes; slots and their numbers are file_table.cc's.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "stripes/file_table.h"
+
+namespace ibexfs {
+
+class OpenFile;
+
+// One call of FileTable from its start to its end; deletes itself when it has ended.
+struct FileOperation {
+  enum class Kind { kRead, kWrite, kWriteBehind, kFlush, kSync };
+
+  FileTable::Core* table = nullptr;
+  Kind kind = Kind::kRead;
+  std::shared_ptr<OpenFile> file;
+  uint64_t offset = 0;
+  uint64_t length = 0;
+  uint8_t* into = nullptr;
+  const uint8_t* data = nullptr;
+  std::shared_ptr<const void> owner;
+  size_t held_bytes = 0;  // write-behind: what it counts for in the bounds
+  FileDone done;          // write-behind: empty once accepted
+
+  uint64_t sequence = 0;  // order of arrival at the file
+  uint32_t blockers = 0;  // earlier writes it waits for
+  std::atomic<uint32_t> pieces_left{0};
+  std::atomic<uint64_t> failure{0};  // of the first piece that failed: target << 32 | status
+
+  bool writes() const { return kind == Kind::kWrite || kind == Kind::kWriteBehind; }
+  bool covers_all() const { return kind == Kind::kFlush || kind == Kind::kSync; }
+  bool overlaps(const FileOperation& write) const {
+    return covers_all() || (offset < write.offset + write.length && write.offset < offset + length);
+  }
+  void fail(StatusCode status, uint32_t target) {
+    uint64_t none = 0;
+    failure.compare_exchange_strong(none, (uint64_t{target} << 32) | static_cast<uint32_t>(status));
+  }
+  FileOutcome outcome() const {
+    const uint64_t packed = failure.load();
+    return {static_cast<StatusCode>(static_cast<uint32_t>(packed)), static_cast<uint32_t>(packed >> 32),
+            packed == 0 ? length : 0};
+  }
+};
+
+class OpenFile {
+ public:
+  OpenFile(const Fid& fid, StripeLayout layout, uint64_t size, FileState& state, FileId id);
+
+  const Fid fid;
+  const StripeLayout layout;
+
+  // Registers the operation in the order of arrival. True: nothing earlier is in its way, run it now;
+  // false: a later retire() returns it.
+  bool admit(FileOperation& operation);
+  // Ends a write: takes it off the pending ones and returns the operations that waited for it alone.
+  std::vector<FileOperation*> retire(FileOperation& write);
+
+  // A read is about to be sent: returns the part of it that lies below the size.
+  uint64_t begin_read(uint64_t offset, uint64_t length);
+  // A write was accepted by write-behind, or has succeeded.
+  void written(uint64_t offset, uint64_t length);
+  void mark_dirty(uint32_t column);
+  std::vector<uint32_t> take_dirty_columns();
+
+  // The first failure of write-behind since it was last taken.
+  void keep_error(const FileOutcome& outcome);
+  FileOutcome error() const;
+  FileOutcome take_error();
+
+  bool clean() const;
+  uint64_t size() const;
+  void set_size(uint64_t size);
+  void settled(double mtime_microseconds);
+  bool take_clear_set_id();
+  // The slot belongs to another file from now on.
+  void detach();
+
+  // Of the write-behind bounds, guarded by their lock.
+  uint64_t behind_bytes = 0;
+  uint32_t behind_requests = 0;
+
+ private:
+  void publish();  // with mutex_
+
+  mutable std::mutex mutex_;
+  FileState* state_;  // null when detached
+  uint64_t size_;
+  double mtime_ = 0;
+  uint64_t pending_bytes_ = 0;
+  uint64_t bytes_read_ = 0;
+  uint64_t bytes_written_ = 0;
+  uint64_t last_sequence_ = 0;
+  std::vector<FileOperation*> pending_writes_;  // bounded by write-behind and by the callers of direct writes
+  std::vector<FileOperation*> blocked_;
+  std::vector<bool> dirty_columns_;
+  FileOutcome error_;
+};
+
+}  // namespace ibexfs

@@ -1,0 +1,310 @@
+#include "stripes/target_queue.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace ibexfs {
+
+namespace {
+
+constexpr uint32_t kSlotsMax = 65'536;  // the slot number has 16 bits in a request id
+
+wire::ChunkOperation operation_of(const wire::FrameHeader& header) {
+  return static_cast<wire::ChunkOperation>(header.operation);
+}
+
+}  // namespace
+
+StatusCode TargetQueue::submit(ChunkCallPointer& call) {
+  const std::lock_guard lock(mutex_);
+  if (shut_) return StatusCode::kCanceled;
+  if (waiting_.size() >= options_.requests_waiting_max) return StatusCode::kOverloaded;
+  ++requests_;
+  waiting_.push_back(std::move(call));
+  return StatusCode::kOk;
+}
+
+OutgoingFrame TargetQueue::frame_of(const ChunkCall& call, uint64_t request_id) const {
+  wire::ChunkRequest request;
+  request.target = id_;
+  request.column = call.chunk.column;
+  request.fid_sequence = call.chunk.fid.sequence;
+  request.fid_object = call.chunk.fid.object;
+  request.fid_version = call.chunk.fid.version;
+  request.offset = call.offset;
+  request.length = call.length;
+  OutgoingFrame frame;
+  frame.header.type = static_cast<uint8_t>(wire::FrameType::kChunkRequest);
+  frame.header.operation = static_cast<uint16_t>(call.operation);
+  frame.header.request_id = request_id;
+  frame.header.map_version = map_version_;
+  frame.body = FrameBody::of(request);
+  if (call.operation == wire::ChunkOperation::kWrite) {
+    frame.data = {call.data, call.length};
+    frame.data_owner = call.owner;
+  }
+  return frame;
+}
+
+std::optional<SendableFrame> TargetQueue::next_to_send() {
+  const std::lock_guard lock(mutex_);
+  if (waiting_.empty() || !route_ || held_back_) return std::nullopt;
+  if (in_flight_ >= options_.requests_in_flight_max || in_flight_ >= kSlotsMax) return std::nullopt;
+  const uint32_t length = waiting_.front()->length;
+  // One call always fits, however small the bound is.
+  if (in_flight_ > 0 && bytes_in_flight_ + length > options_.bytes_in_flight_max) return std::nullopt;
+  if (free_slots_.empty()) {
+    free_slots_.push_back(static_cast<uint16_t>(slots_.size()));
+    slots_.emplace_back();
+  }
+  const uint16_t number = free_slots_.back();
+  free_slots_.pop_back();
+  Slot& slot = slots_[number];
+  slot.call = std::move(waiting_.front());
+  waiting_.pop_front();
+  slot.call->connection = route_;
+  slot.call->route_epoch = route_epoch_;
+  ++in_flight_;
+  bytes_in_flight_ += length;
+  const uint64_t request_id = (uint64_t{id_} << 32) | (uint64_t{slot.generation} << 16) | number;
+  return SendableFrame{route_, frame_of(*slot.call, request_id)};
+}
+
+bool TargetQueue::take_route_request(StatusCode& reason, Fid& first) {
+  const std::lock_guard lock(mutex_);
+  if (waiting_.empty() || route_ || route_requested_ || shut_) return false;
+  route_requested_ = true;
+  reason = route_lost_because_;
+  first = waiting_.front()->chunk.fid;
+  return true;
+}
+
+void TargetQueue::put_back_route_request() {
+  const std::lock_guard lock(mutex_);
+  route_requested_ = false;
+}
+
+void TargetQueue::set_route(std::shared_ptr<Connection> connection, uint64_t map_version) {
+  const std::lock_guard lock(mutex_);
+  route_ = std::move(connection);
+  map_version_ = map_version;
+  ++route_epoch_;
+  route_requested_ = false;
+}
+
+void TargetQueue::clear_route() {
+  const std::lock_guard lock(mutex_);
+  route_.reset();
+  route_lost_because_ = StatusCode::kOk;
+  ++route_epoch_;
+  route_requested_ = false;
+}
+
+std::vector<ChunkCallPointer> TargetQueue::take_waiting() {
+  const std::lock_guard lock(mutex_);
+  route_.reset();
+  ++route_epoch_;
+  route_requested_ = false;
+  std::vector<ChunkCallPointer> taken(std::make_move_iterator(waiting_.begin()), std::make_move_iterator(waiting_.end()));
+  waiting_.clear();
+  return taken;
+}
+
+// Answers are believed only from the connection that the request was sent over.
+ChunkCall* TargetQueue::find(const Connection& from, uint64_t request_id, uint16_t& slot) {
+  slot = static_cast<uint16_t>(request_id);
+  if (slot >= slots_.size()) return nullptr;
+  const Slot& found = slots_[slot];
+  if (!found.call || found.generation != static_cast<uint16_t>(request_id >> 16) || found.call->connection.get() != &from)
+    return nullptr;
+  return found.call.get();
+}
+
+ChunkCallPointer TargetQueue::release(uint16_t number) {
+  Slot& slot = slots_[number];
+  ++slot.generation;
+  --in_flight_;
+  bytes_in_flight_ -= slot.call->length;
+  free_slots_.push_back(number);
+  slot.call->connection.reset();
+  slot.call->receiving = false;
+  return std::move(slot.call);
+}
+
+DataPlan TargetQueue::plan_data(const Connection& from, const wire::FrameHeader& header, Bytes body) {
+  const std::lock_guard lock(mutex_);
+  uint16_t slot = 0;
+  ChunkCall* call = find(from, header.request_id, slot);
+  DataPlan plan;
+  if (call == nullptr || header.status != 0) return plan;  // discard: a late answer, or bytes behind an error
+  const auto refuse = [&](const char* what) {
+    plan.kind = DataPlan::Kind::kClose;
+    plan.reason = Status(StatusCode::kBadFrame, "target " + std::to_string(id_) + " answered " + what + " for file " +
+                                                    std::to_string(call->chunk.fid.packed()));
+    return plan;
+  };
+  if (call->operation != wire::ChunkOperation::kRead || operation_of(header) != call->operation)
+    return refuse("with data that was not asked");
+  if (body.size() < sizeof(wire::ChunkResponse)) return refuse("with a short body");
+  if (header.data_length > call->length) {
+    return refuse(
+        ("with " + std::to_string(header.data_length) + " bytes where " + std::to_string(call->length) + " were asked").c_str());
+  }
+  call->receiving = true;
+  plan.kind = DataPlan::Kind::kInto;
+  plan.into = call->into;
+  plan.context = std::const_pointer_cast<void>(call->owner);
+  return plan;
+}
+
+TargetQueue::Verdict TargetQueue::judge(StatusCode status) {
+  switch (status) {
+    case StatusCode::kStaleMap:
+    case StatusCode::kNotMyTarget:
+    case StatusCode::kShuttingDown:
+    case StatusCode::kNotRegistered:
+      return Verdict::kRetryOnNewRoute;
+    case StatusCode::kOverloaded:
+      return Verdict::kRetryLater;
+    default:
+      return Verdict::kFinish;
+  }
+}
+
+ChunkOutcome TargetQueue::outcome_of(const ChunkCall& call, const wire::FrameHeader& header, Bytes body) const {
+  ChunkOutcome outcome;
+  outcome.target = id_;
+  outcome.status = static_cast<StatusCode>(header.status);
+  if (!(outcome.status == StatusCode::kOk)) return outcome;
+  if (body.size() < sizeof(wire::ChunkResponse) || operation_of(header) != call.operation) {
+    outcome.status = StatusCode::kBadFrame;
+    return outcome;
+  }
+  wire::ChunkResponse response;
+  std::memcpy(&response, body.data(), sizeof(response));
+  outcome.chunk_size = response.chunk_size;
+  outcome.chunk_blocks = response.chunk_blocks;
+  outcome.bytes = call.operation == wire::ChunkOperation::kRead ? header.data_length : response.bytes;
+  // A write is whole or failed; a server that took a part of it did not keep the protocol.
+  if (call.operation == wire::ChunkOperation::kWrite && outcome.bytes != call.length) outcome.status = StatusCode::kIoError;
+  return outcome;
+}
+
+std::optional<FinishedCall> TargetQueue::take_answered(const Connection& from, const wire::FrameHeader& header, Bytes body) {
+  const std::lock_guard lock(mutex_);
+  uint16_t slot = 0;
+  ChunkCall* found = find(from, header.request_id, slot);
+  if (found == nullptr) return std::nullopt;
+  const StatusCode failure = found->failure_when_free;
+  const uint64_t epoch = found->route_epoch;
+  ChunkCallPointer call = release(slot);
+  if (failure != StatusCode::kOk) return FinishedCall{std::move(call), {failure, id_}};
+  const auto status = static_cast<StatusCode>(header.status);
+  const Verdict verdict = judge(status);
+  if (verdict == Verdict::kFinish || shut_) {
+    const ChunkOutcome outcome = outcome_of(*call, header, body);
+    return FinishedCall{std::move(call), outcome};
+  }
+  ++retries_;
+  waiting_.push_front(std::move(call));
+  if (verdict == Verdict::kRetryLater) {
+    held_back_ = true;
+  } else if (epoch == route_epoch_) {  // else a newer route is there already
+    route_.reset();
+    ++route_epoch_;
+    route_lost_because_ = status;
+    route_requested_ = false;
+  }
+  return std::nullopt;
+}
+
+std::vector<FinishedCall> TargetQueue::connection_closed(const Connection& closed) {
+  const std::lock_guard lock(mutex_);
+  if (route_.get() == &closed) {
+    route_.reset();
+    ++route_epoch_;
+    route_lost_because_ = StatusCode::kConnectionReset;
+    route_requested_ = false;
+  }
+  std::vector<FinishedCall> finished;
+  std::vector<ChunkCallPointer> again;
+  for (size_t number = 0; number < slots_.size(); ++number) {
+    ChunkCall* in_flight = slots_[number].call.get();
+    if (in_flight == nullptr || in_flight->connection.get() != &closed) continue;
+    ChunkCallPointer call = release(static_cast<uint16_t>(number));
+    if (call->failure_when_free != StatusCode::kOk) {
+      const StatusCode failure = call->failure_when_free;
+      finished.push_back({std::move(call), {failure, id_}});
+    } else if (shut_) {
+      finished.push_back({std::move(call), {StatusCode::kCanceled, id_}});
+    } else {
+      again.push_back(std::move(call));
+    }
+  }
+  retries_ += again.size();
+  // The oldest first again.
+  std::ranges::sort(again, {}, [](const ChunkCallPointer& call) { return call->deadline; });
+  waiting_.insert(waiting_.begin(), std::make_move_iterator(again.begin()), std::make_move_iterator(again.end()));
+  return finished;
+}
+
+void TargetQueue::fail_in_flight(uint16_t number, StatusCode status, Expired& out) {
+  ChunkCall& call = *slots_[number].call;
+  if (call.receiving) {
+    call.failure_when_free = status;
+    out.to_close.push_back(call.connection);
+    return;
+  }
+  out.finished.push_back({release(number), {status, id_}});
+}
+
+TargetQueue::Expired TargetQueue::expire(MonotonicClock::time_point now) {
+  const std::lock_guard lock(mutex_);
+  held_back_ = false;
+  Expired expired;
+  const auto first_kept = std::stable_partition(waiting_.begin(), waiting_.end(),
+                                                [&](const ChunkCallPointer& call) { return call->deadline <= now; });
+  for (auto call = waiting_.begin(); call != first_kept; ++call) {
+    expired.finished.push_back({std::move(*call), {StatusCode::kIoError, id_}});
+  }
+  waiting_.erase(waiting_.begin(), first_kept);
+  timeouts_ += expired.finished.size();
+  for (size_t number = 0; number < slots_.size(); ++number) {
+    const ChunkCall* call = slots_[number].call.get();
+    if (call == nullptr || call->deadline > now || call->failure_when_free != StatusCode::kOk) continue;
+    fail_in_flight(static_cast<uint16_t>(number), StatusCode::kIoError, expired);
+    ++timeouts_;
+  }
+  return expired;
+}
+
+TargetQueue::Expired TargetQueue::shut() {
+  const std::lock_guard lock(mutex_);
+  shut_ = true;
+  route_.reset();
+  ++route_epoch_;
+  Expired all;
+  for (ChunkCallPointer& call : waiting_) all.finished.push_back({std::move(call), {StatusCode::kCanceled, id_}});
+  waiting_.clear();
+  for (size_t number = 0; number < slots_.size(); ++number) {
+    if (slots_[number].call) fail_in_flight(static_cast<uint16_t>(number), StatusCode::kCanceled, all);
+  }
+  return all;
+}
+
+bool TargetQueue::idle() const {
+  const std::lock_guard lock(mutex_);
+  return waiting_.empty() && in_flight_ == 0;
+}
+
+void TargetQueue::add_to(ChunkClient::Statistics& statistics) const {
+  const std::lock_guard lock(mutex_);
+  statistics.requests += requests_;
+  statistics.retries += retries_;
+  statistics.timeouts += timeouts_;
+  statistics.in_flight += in_flight_;
+  statistics.waiting += waiting_.size();
+}
+
+}  // namespace ibexfs

@@ -1,0 +1,125 @@
+// The requests of one target: waiting, in flight over a connection, answered. A state machine under one
+// lock that makes no system call and runs no callback: what it decides is handed to the caller to do.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "stripes/chunk_client.h"
+
+namespace ibexfs {
+
+// One request from submission to its end, over all its retries.
+struct ChunkCall {
+  wire::ChunkOperation operation = wire::ChunkOperation::kRead;
+  ChunkAddress chunk;
+  uint64_t offset = 0;
+  uint32_t length = 0;
+  uint8_t* into = nullptr;            // read
+  const uint8_t* data = nullptr;      // write
+  std::shared_ptr<const void> owner;  // of into or data
+  ChunkDone done;
+  MonotonicClock::time_point deadline;
+
+  // While in flight.
+  std::shared_ptr<Connection> connection;
+  uint64_t route_epoch = 0;
+  bool receiving = false;                          // the connection writes into `into` now
+  StatusCode failure_when_free = StatusCode::kOk;  // failed while receiving: ends when the connection has let go
+};
+using ChunkCallPointer = std::unique_ptr<ChunkCall>;
+
+struct FinishedCall {
+  ChunkCallPointer call;
+  ChunkOutcome outcome;
+};
+
+struct SendableFrame {
+  std::shared_ptr<Connection> connection;
+  OutgoingFrame frame;
+};
+
+class TargetQueue {
+ public:
+  TargetQueue(uint32_t id, const ChunkClientOptions& options) : id_(id), options_(options) {}
+
+  // Queues the call; kOverloaded or kCanceled when it was not taken (then `call` is still the caller's).
+  StatusCode submit(ChunkCallPointer& call);
+  // Moves the oldest waiting call into flight when there is a route and room, and returns its frame. The
+  // caller sends it after this returned, and asks again until there is none.
+  std::optional<SendableFrame> next_to_send();
+  // True when calls wait without a route and nobody was told yet; `reason` is why the last route was given up.
+  bool take_route_request(StatusCode& reason, Fid& first);
+  // The event could not be delivered: it is still owed.
+  void put_back_route_request();
+
+  void set_route(std::shared_ptr<Connection> connection, uint64_t map_version);
+  void clear_route();
+  // Takes out all that waits, and the route.
+  std::vector<ChunkCallPointer> take_waiting();
+
+  DataPlan plan_data(const Connection& from, const wire::FrameHeader& header, Bytes body);
+  // The call that this answer ends, if it ends one: late answers and answers that mean "retry" do not.
+  std::optional<FinishedCall> take_answered(const Connection& from, const wire::FrameHeader& header, Bytes body);
+
+  // Queues again what was in flight over `closed`; returns the calls that had failed meanwhile.
+  std::vector<FinishedCall> connection_closed(const Connection& closed);
+  struct Expired {
+    std::vector<FinishedCall> finished;
+    std::vector<std::shared_ptr<Connection>> to_close;  // they receive into memory of calls that failed
+  };
+  Expired expire(MonotonicClock::time_point now);
+  // Fails everything with kCanceled, now and later.
+  Expired shut();
+
+  bool idle() const;
+  uint32_t id() const { return id_; }
+  void add_to(ChunkClient::Statistics& statistics) const;
+
+ private:
+  struct Slot {
+    ChunkCallPointer call;
+    uint16_t generation = 0;
+  };
+  enum class Verdict { kFinish, kRetryOnNewRoute, kRetryLater };
+
+  // The functions below need mutex_.
+  ChunkCall* find(const Connection& from, uint64_t request_id, uint16_t& slot);
+  ChunkCallPointer release(uint16_t slot);
+  void fail_in_flight(uint16_t slot, StatusCode status, Expired& out);
+  static Verdict judge(StatusCode status);
+  ChunkOutcome outcome_of(const ChunkCall& call, const wire::FrameHeader& header, Bytes body) const;
+  OutgoingFrame frame_of(const ChunkCall& call, uint64_t request_id) const;
+
+  const uint32_t id_;
+  const ChunkClientOptions options_;
+
+  mutable std::mutex mutex_;
+  std::shared_ptr<Connection> route_;
+  uint64_t map_version_ = 0;
+  uint64_t route_epoch_ = 0;  // raised by every change of route_
+  StatusCode route_lost_because_ = StatusCode::kOk;
+  bool route_requested_ = false;
+  bool held_back_ = false;  // the server is overloaded: nothing is sent until the next look at deadlines
+  bool shut_ = false;
+  std::deque<ChunkCallPointer> waiting_;
+  std::vector<Slot> slots_;
+  std::vector<uint16_t> free_slots_;
+  uint32_t in_flight_ = 0;
+  uint64_t bytes_in_flight_ = 0;
+  uint64_t retries_ = 0;
+  uint64_t timeouts_ = 0;
+  uint64_t requests_ = 0;
+};
+
+// Request ids: target in the upper 32 bits, generation and number of the slot below, so that an answer
+// leads to its call without a table shared by all targets.
+inline uint32_t target_of_request(uint64_t request_id) {
+  return static_cast<uint32_t>(request_id >> 32);
+}
+
+}  // namespace ibexfs
