@@ -3,10 +3,11 @@
  *
  * ```ts
  * import { connect } from 'ibexfs';
- * await using fs = await connect({ mgmtd: 'mgmt:7100', keyFile: '/etc/ibexfs/key' });
+ * await using fs = await connect({ mgmtd: 'mgmt:7410', keyFile: '/etc/ibexfs/key' });
  * await fs.writeFile('/hello', 'world');
  * ```
  */
+export { connect } from './client/connect.js';
 export { FileError } from './client/errors.js';
 export { Dirent, Stats } from './client/stats.js';
 export type {

@@ -18,9 +18,10 @@ export class FileError extends IbexError {
   }
 }
 
-/** What the caller of `syscall` gets to see for `error`. Reasons of aborted signals pass unchanged. */
+/** What the caller of `syscall` gets to see for `error`: for an aborted call the signal's reason, unchanged. */
 export function fileError(error: unknown, syscall: string, path?: string, dest?: string): unknown {
   if (error instanceof FileError) return error;
+  if (error instanceof IbexError && error.kind === 'ERR_CANCELED' && error.cause !== undefined) return error.cause;
   if (!(error instanceof IbexError)) {
     const foreign = error as { name?: unknown; code?: unknown } | null | undefined;
     if (foreign?.name === 'AbortError' || foreign?.name === 'TimeoutError' || typeof foreign?.code === 'string') return error;

@@ -1,0 +1,19 @@
+/** Views of what programs hand in, checked as node:fs checks them. */
+import { IbexError } from '../wire/errors.js';
+import type { Encoding } from './types.js';
+
+/** The part of `buffer` that offset and length name; offset from the view's start, length to its end by default. */
+export function viewOf(buffer: NodeJS.ArrayBufferView, offset = 0, length = buffer.byteLength - offset): Uint8Array {
+  if (!ArrayBuffer.isView(buffer)) throw new IbexError('ERR_INVALID', 'buffer must be a Buffer, TypedArray or DataView');
+  if (!Number.isInteger(offset) || offset < 0 || offset > buffer.byteLength) {
+    throw new IbexError('ERR_INVALID', `offset ${offset} is not within the buffer's ${buffer.byteLength} bytes`);
+  }
+  if (!Number.isInteger(length) || length < 0 || offset + length > buffer.byteLength) {
+    throw new IbexError('ERR_INVALID', `length ${length} from offset ${offset} is more than the buffer's ${buffer.byteLength} bytes`);
+  }
+  return new Uint8Array(buffer.buffer, buffer.byteOffset + offset, length);
+}
+
+export function toBytes(data: string | NodeJS.ArrayBufferView, encoding?: Encoding | null): Uint8Array {
+  return typeof data === 'string' ? Buffer.from(data, encoding ?? 'utf8') : viewOf(data);
+}
