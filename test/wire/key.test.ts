@@ -1,0 +1,41 @@
+import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { refusal } from '../support/properties.js';
+import { deriveKey, generateKeyFile, httpToken, readKeyFile } from '../../src/wire/key.js';
+
+t.test('a generated key is private to its owner and reads back', async (t) => {
+  const path = join(t.testdir(), 'cluster.key');
+  await generateKeyFile(path);
+  t.equal((await stat(path)).mode & 0o777, 0o600);
+  const key = await readKeyFile(path);
+  t.equal(key.length, 32);
+  t.match(await readFile(path, 'utf8'), /^ibex-key-v1 \S{44}\n$/);
+  await t.rejects(generateKeyFile(path), { code: 'EEXIST' }, 'an existing key is never replaced');
+});
+
+t.test('a key that others can read is refused with what to do', async (t) => {
+  const path = join(t.testdir(), 'cluster.key');
+  await generateKeyFile(path);
+  for (const mode of [0o640, 0o604, 0o660, 0o610]) {
+    await chmod(path, mode);
+    await t.rejects(readKeyFile(path), refusal('ERR_ACCESS', /chmod 600/));
+  }
+  await chmod(path, 0o400);
+  await t.resolves(readKeyFile(path));
+});
+
+t.test('a file that holds no key is refused', async (t) => {
+  const path = join(t.testdir(), 'cluster.key');
+  for (const text of ['', 'ibex-key-v1', 'ibex-key-v1 c2hvcnQ=', 'other-key-v1 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=', 'ibex-key-v1 x y']) {
+    await writeFile(path, text, { mode: 0o600 });
+    await t.rejects(readKeyFile(path), refusal('ERR_INVALID'), JSON.stringify(text));
+  }
+  await t.rejects(readKeyFile(`${path}.missing`), refusal('ERR_NOT_FOUND', /ibex key generate/));
+});
+
+t.test('derived keys differ by purpose and do not reveal the key', async (t) => {
+  const key = Buffer.alloc(32, 1);
+  t.notSame(deriveKey(key, 'a'), deriveKey(key, 'b'));
+  t.notOk(httpToken(key).includes(key.toString('base64url')));
+});
