@@ -27,7 +27,9 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
   return *this;
 }
 
-Buffer::~Buffer() { reset(); }
+Buffer::~Buffer() {
+  reset();
+}
 
 void Buffer::reset() {
   if (data_ != nullptr) pool_->give_back(std::exchange(data_, nullptr), std::exchange(capacity_, 0));

@@ -51,9 +51,13 @@ __attribute__((target("sse4.2"))) uint32_t crc32c_by_instruction(uint32_t seed, 
   return ~narrow;
 }
 
-Crc choose() { return __builtin_cpu_supports("sse4.2") != 0 ? crc32c_by_instruction : crc32c_by_table; }
+Crc choose() {
+  return __builtin_cpu_supports("sse4.2") != 0 ? crc32c_by_instruction : crc32c_by_table;
+}
 #else
-Crc choose() { return crc32c_by_table; }
+Crc choose() {
+  return crc32c_by_table;
+}
 #endif
 
 }  // namespace

@@ -1,0 +1,34 @@
+// Addresses and options of TCP sockets.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <string>
+
+#include "base/status.h"
+#include "transport/limits.h"
+
+namespace ibexfs {
+
+struct SocketAddress {
+  sockaddr_storage storage{};
+  socklen_t length = 0;
+
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+  sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
+  int family() const { return storage.ss_family; }
+  uint16_t port() const;
+};
+
+// `host` is a numeric IPv4 or IPv6 address; names are resolved by those who configure.
+Result<SocketAddress> parse_address(const std::string& host, uint16_t port);
+// "127.0.0.1:4000", "[::1]:4000"
+std::string to_string(const SocketAddress& address);
+SocketAddress local_address(int socket);
+SocketAddress peer_address(int socket);
+
+// No delay for small frames; a dead peer is noticed within limits.dead_peer_ms, idle or not.
+Status set_stream_options(int socket, const TransportLimits& limits);
+
+}  // namespace ibexfs
