@@ -3,6 +3,7 @@
  * is in `start`; this knows nothing of it.
  */
 import type { Logger } from 'pino';
+import { loadNative } from '../native.js';
 import { type DaemonLog, type LogSettings, openLog } from './logger.js';
 
 /** A daemon that has not stopped by then is ended; systemd's own limit is longer. */
@@ -12,8 +13,6 @@ export interface RunningDaemon {
   /** One line for the log and the service manager: what is served where. */
   readonly summary: string;
   stop(): Promise<void>;
-  /** Tells the service manager where there is one. */
-  notify(text: string): void;
 }
 
 export interface DaemonContext {
@@ -57,7 +56,7 @@ export async function runDaemon(name: string, log: LogSettings, start: (context:
     const { reason, failed } = await ended;
     logger.info(`stopping: ${reason}`);
     stopWatchdog();
-    daemon.notify('STOPPING=1');
+    notify('STOPPING=1');
     const stopped = await stopInTime(daemon, logger);
     return failed || !stopped ? 1 : 0;
   } catch (error) {
@@ -98,12 +97,16 @@ function handleProcessEvents(logger: Logger, reopen: () => void, end: (stop: Sto
   };
 }
 
+function notify(text: string): void {
+  if (process.env['NOTIFY_SOCKET'] !== undefined) loadNative().sdNotify(text);
+}
+
 /** systemd's protocol: READY once, then WATCHDOG at half the interval it wants. */
 function tellServiceManager(daemon: RunningDaemon): () => void {
-  daemon.notify(`READY=1\nSTATUS=${daemon.summary}`);
+  notify(`READY=1\nSTATUS=${daemon.summary}`);
   const watchdogMs = Number(process.env['WATCHDOG_USEC'] ?? 0) / 1000;
   if (!Number.isFinite(watchdogMs) || watchdogMs < 2) return () => {};
-  const timer = setInterval(() => daemon.notify('WATCHDOG=1'), watchdogMs / 2).unref();
+  const timer = setInterval(() => notify('WATCHDOG=1'), watchdogMs / 2).unref();
   return () => clearInterval(timer);
 }
 

@@ -1,0 +1,8 @@
+/** mgmt.heartbeat: a node and its targets are alive. */
+import type { mgmt, RequestOf, ResponseOf } from '../../wire/messages.js';
+import type { Management, MgmtSession } from '../management.js';
+
+export function handleHeartbeat(management: Management, request: RequestOf<typeof mgmt.heartbeat>, session: MgmtSession): ResponseOf<typeof mgmt.heartbeat> {
+  management.heartbeat(session, request.node, request.usage);
+  return { mapVersion: management.map.version };
+}

@@ -1,0 +1,72 @@
+/** Shapes of the HTTP API's answers; the OpenAPI document and the serializers are made from them. */
+import Type, { type Static } from 'typebox';
+import type { NodeEntry, TargetEntry } from '../../wire/cluster-map.js';
+
+const Id = Type.Integer({ minimum: 1 });
+const Bytes = Type.Integer({ minimum: 0, description: 'Bytes' });
+const Count = Type.Integer({ minimum: 0 });
+const Reachability = Type.Enum(['online', 'probably-offline', 'offline']);
+const figures = { bytesTotal: Bytes, bytesFree: Bytes, inodesTotal: Count, inodesFree: Count };
+
+export const HttpError = Type.Object({ code: Type.String({ description: 'Stable code, as ERR_NOT_FOUND' }), message: Type.String() });
+
+export const Health = Type.Object({ status: Type.Literal('ok') });
+
+const StateCounts = Type.Object({ online: Count, probablyOffline: Count, offline: Count });
+export type StateCounts = Static<typeof StateCounts>;
+
+export const Status = Type.Object({
+  clusterId: Type.String(),
+  mapVersion: Count,
+  uptimeSeconds: Count,
+  nodes: StateCounts,
+  targets: StateCounts,
+  clients: Count,
+  bytesTotal: Bytes,
+  bytesFree: Bytes,
+});
+export type Status = Static<typeof Status>;
+
+export const HttpNode = Type.Unsafe<NodeEntry>(Type.Object({
+  id: Id, kind: Type.Enum(['mgmtd', 'meta', 'storage']), alias: Type.String(),
+  addresses: Type.Array(Type.Object({ host: Type.String(), port: Count })), reachability: Reachability,
+}));
+
+export const HttpTarget = Type.Unsafe<TargetEntry>(Type.Object({
+  id: Id, kind: Type.Enum(['meta', 'storage']), node: Id, alias: Type.String(), pool: Type.String(), reachability: Reachability,
+  consistency: Type.Enum(['good', 'needs-resync', 'bad']), since: Count, ...figures,
+}));
+
+export const HttpUsage = Type.Object({ target: Id, ...figures });
+
+export const HttpClient = Type.Object({ kind: Type.String(), name: Type.String(), address: Type.String(), connectedSeconds: Count });
+
+export const HttpMap = Type.Object({
+  clusterId: Type.String(), version: Count, nodes: Type.Array(HttpNode), targets: Type.Array(HttpTarget),
+  pools: Type.Array(Type.Object({ name: Type.String() })),
+  sequences: Type.Array(Type.Object({ first: Count, last: Count, target: Id })),
+  rootTarget: Type.Optional(Id),
+});
+
+/** Lists come in pages, in order of ids; `next` is to be given as `after` for the page that follows. */
+export const PageQuery = Type.Object({
+  after: Type.Optional(Type.Integer({ minimum: 0, description: 'Entries with a larger id than this' })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'Entries of a page; 1000 when absent' })),
+});
+export type PageQuery = Static<typeof PageQuery>;
+
+export interface Page<Entry> {
+  items: Entry[];
+  next?: number;
+}
+
+export const pageOf = <Entry>(entry: Type.TSchema) => Type.Unsafe<Page<Entry>>(Type.Object({ items: Type.Array(entry), next: Type.Optional(Id) }));
+
+/** `entries` are in order of ids. */
+export function page<Entry>(entries: readonly Entry[], idOf: (entry: Entry) => number, query: PageQuery): Page<Entry> {
+  const { after = 0, limit = 1000 } = query;
+  const rest = entries.filter((entry) => idOf(entry) > after);
+  const items = rest.slice(0, limit);
+  const last = items.at(-1);
+  return rest.length > items.length && last !== undefined ? { items, next: idOf(last) } : { items };
+}

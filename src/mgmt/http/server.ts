@@ -1,0 +1,90 @@
+/**
+ * mgmtd's HTTP API: reads only. Everything but /health wants the bearer token that is derived from the
+ * cluster's key. Bodies, headers, connections and times are bounded.
+ */
+import bearerAuth from '@fastify/bearer-auth';
+import helmet from '@fastify/helmet';
+import swagger from '@fastify/swagger';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import { type FastifyBaseLogger, type FastifyError, type FastifyInstance, fastify } from 'fastify';
+import type { Logger } from 'pino';
+import type { Registry } from 'prom-client';
+import Type from 'typebox';
+import type { NodeEntry, TargetEntry } from '../../wire/cluster-map.js';
+import type { Usage } from '../../wire/messages.js';
+import { connectedClients } from '../handlers/clients.js';
+import { latestUsage } from '../handlers/usage.js';
+import type { Management } from '../management.js';
+import { Health, HttpClient, HttpError, HttpMap, HttpNode, HttpTarget, HttpUsage, page, pageOf, PageQuery, Status } from './schemas.js';
+import { clusterStatus } from './status.js';
+
+export interface HttpOptions {
+  readonly management: Management;
+  readonly metrics: Registry;
+  readonly token: string;
+  readonly logger: Logger;
+}
+
+/** Nothing here takes a body. */
+const BODY_BYTES_MAX = 4096;
+const CONNECTIONS_MAX = 256;
+
+const limits = {
+  bodyLimit: BODY_BYTES_MAX, requestTimeout: 10_000, connectionTimeout: 20_000, keepAliveTimeout: 15_000,
+  http: { maxHeaderSize: 8192, headersTimeout: 10_000 },
+};
+
+export async function createHttpServer(options: HttpOptions): Promise<FastifyInstance> {
+  const loggerInstance: FastifyBaseLogger = options.logger.child({ part: 'http' });
+  const app = fastify({ ...limits, loggerInstance, disableRequestLogging: true, routerOptions: { ignoreTrailingSlash: true } });
+  app.server.maxConnections = CONNECTIONS_MAX;
+  await app.register(helmet);
+  await app.register(swagger, {
+    openapi: {
+      info: { title: 'ibexfs management', version: '1', description: 'State of an ibexfs cluster.' },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'Derived from the key of the cluster' } } },
+      security: [{ token: [] }],
+    },
+  });
+  await requireToken(app, options.token);
+  answerErrorsAsJson(app);
+  addRoutes(app, options);
+  return app;
+}
+
+async function requireToken(app: FastifyInstance, token: string): Promise<void> {
+  // Its type wants an `error` field, its code sends what it gets.
+  const errorResponse = ((error: Error) => ({ code: 'ERR_NOT_AUTHENTICATED', message: `${error.message}: send "Authorization: Bearer TOKEN"` })) as never;
+  await app.register(bearerAuth, { keys: new Set([token]), addHook: false, errorResponse, verifyErrorLogLevel: 'debug' });
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.routeOptions.url === '/health') done();
+    else void app.verifyBearerAuth?.(request, reply, done);
+  });
+}
+
+function answerErrorsAsJson(app: FastifyInstance): void {
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    const status = error.statusCode ?? 500;
+    if (status >= 500) request.log.error({ err: error }, `${request.method} ${request.url} failed`);
+    const known = status < 500;
+    return reply.code(status).send({ code: known ? 'ERR_INVALID' : 'ERR_INTERNAL', message: known ? error.message : 'internal error; see the log of mgmtd' });
+  });
+  app.setNotFoundHandler((request, reply) => reply.code(404).send({ code: 'ERR_NOT_FOUND', message: `no ${request.method} ${request.url.split('?')[0]} here; see /openapi.json` }));
+}
+
+function addRoutes(instance: FastifyInstance, { management, metrics }: HttpOptions): void {
+  const app = instance.withTypeProvider<TypeBoxTypeProvider>();
+  const startedAt = management.now();
+  const answers = (schema: Type.TSchema, summary: string, more: object = {}) => ({ schema: { summary, response: { 200: schema, '4xx': HttpError, '5xx': HttpError }, ...more } });
+  const pages = { querystring: PageQuery };
+
+  app.get('/health', answers(Health, 'Whether mgmtd answers', { security: [] }), () => ({ status: 'ok' as const }));
+  app.get('/api/v1/status', answers(Status, 'The cluster in a few numbers'), () => clusterStatus(management, startedAt));
+  app.get<{ Querystring: PageQuery }>('/api/v1/nodes', answers(pageOf<NodeEntry>(HttpNode), 'Nodes', pages), (request) => page(management.map.nodes, (node) => node.id, request.query));
+  app.get<{ Querystring: PageQuery }>('/api/v1/targets', answers(pageOf<TargetEntry>(HttpTarget), 'Targets', pages), (request) => page(management.map.targets, (target) => target.id, request.query));
+  app.get<{ Querystring: PageQuery }>('/api/v1/usage', answers(pageOf<Usage>(HttpUsage), 'Latest figures of the targets', pages), (request) => page(latestUsage(management), (usage) => usage.target, request.query));
+  app.get('/api/v1/map', answers(HttpMap, 'The cluster map'), () => management.map);
+  app.get('/api/v1/clients', answers(Type.Object({ items: Type.Array(HttpClient) }), 'Clients that hold a session'), () => ({ items: connectedClients(management) }));
+  app.get('/metrics', { schema: { summary: 'Figures for Prometheus', produces: ['text/plain'] } }, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
+  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+}
