@@ -13,9 +13,9 @@ struct MountOptions {
   std::string source = "ibexfs";  // first column of the mount table
   bool allow_other = true;        // users other than the mounting one; not root: needs user_allow_other in /etc/fuse.conf
   bool read_only = false;
-  bool allow_set_id = false;      // honour set-id bits (root only)
-  bool allow_devices = false;     // honour device files (root only)
-  bool allow_not_empty = false;   // cover a folder that has entries
+  bool allow_set_id = false;     // honour set-id bits (root only)
+  bool allow_devices = false;    // honour device files (root only)
+  bool allow_not_empty = false;  // cover a folder that has entries
 };
 
 struct FuseMount {

@@ -5,15 +5,15 @@
 // request is about), uid, gid and pid of the caller. The tails are `name` (nameLength) and `second`
 // (secondLength), without terminators. Beside these:
 //
+// clang-format off
 // operation    fields                                                                       answer kind
-// lookup       node: parent; name                                                           entry (node 0: cache "does not exist") | error
+// lookup       node: parent; name                                                           entry (node 0: none, cached)
 // forget       node: 0; name: nameLength/16 pairs of u64 (node, lookups to take back)       none (unique 0)
 // getattr      valid: 1 when handle holds; handle                                           attributes
-// setattr      valid: FATTR_* bits of linux/fuse.h; mode; owner (uid); group (gid); size;    attributes
+// setattr      valid: FATTR_* bits of linux/fuse.h; mode; owner (uid); group (gid); size;   attributes
 //              atime(+Nanoseconds); mtime(+Nanoseconds); handle with FATTR_FH (bit 6).
 //              ATIME_NOW/MTIME_NOW (bits 7, 8): use the server's clock. KILL_SUIDGID (bit 11): clear
-//              set-id bits too. Before a new size is handed over, pending writes have reached the targets
-//              (dataError: errno of those that failed).
+//              set-id bits too. Before a new size is handed over, pending writes have reached the targets.
 //              unique 0: made by native code, valid = KILL_SUIDGID alone: a write must clear set-id bits.
 // readlink     -                                                                            bytes (the target)
 // symlink      node: parent; name; second: target                                           entry
@@ -34,8 +34,8 @@
 // fsync        handle; flags: 1 = data only; dataError. The chunks are durable.             error (0, or dataError)
 // fsyncdir     handle; flags: 1 = data only                                                 error (0)
 // setxattr     name; second: value; flags: XATTR_CREATE 1, XATTR_REPLACE 2                  error (0)
-// getxattr     name; size: room of the caller, 0: asks for the length                       bytes | xattrSize (size; when asked for)
-// listxattr    size as for getxattr                                                         bytes (names, each with a NUL) | xattrSize
+// getxattr     name; size: room of the caller, 0: asks for the length                       bytes | xattrSize (size)
+// listxattr    size as for getxattr                                                         bytes (names with NULs) | xattrSize
 // removexattr  name                                                                         error (0)
 // opendir      flags: O_*                                                                   open (handle: any number)
 // readdir      handle; offset: cookie to go on from, 0: start; size: bytes of answer        directory
@@ -43,6 +43,7 @@
 // releasedir   handle; flags                                                                error (0)
 // fallocate    handle; offset; size: length; mode: 0 (KEEP_SIZE is answered natively,       error (0)
 //              other modes are refused): the file is at least offset + length long.
+// clang-format on
 //
 // Any request may be answered by kind error with a positive errno. A directory answer may hold more records
 // than fit: native code takes those that do. Never handed over: read, write, lseek (answered from the
@@ -52,6 +53,7 @@
 #include <linux/fuse.h>
 
 #include <cstdint>
+#include <vector>
 
 #include "base/event_sink.h"
 
@@ -68,6 +70,9 @@ struct NameRequest {
 // malformed requests, ENOSYS for an opcode that is not a name request, EOPNOTSUPP for a fallocate mode.
 // header.len was checked by the caller. session and unique are left to the caller.
 int decode_name_request(const fuse_in_header& header, Bytes body, NameRequest& out);
+
+// Appends what a FORGET or BATCH_FORGET names. False: malformed, nothing was appended.
+bool decode_forgets(const fuse_in_header& header, Bytes body, std::vector<fuse_forget_one>& out);
 
 // Largest packed FID: node ids above are not ours.
 inline constexpr uint64_t kNodeMax = (uint64_t{1} << 53) - 1;

@@ -15,11 +15,11 @@
 namespace ibexfs {
 
 struct FuseOptions {
-  uint32_t session = 1;            // carried in every FuseRequestEvent
-  uint32_t threads = 2;            // each with its own clone of the descriptor; 1 to 16
-  uint32_t read_ahead_kb = 8192;   // eight requests of 1 MiB ahead of a sequential reader; 0: leave as it is
-  uint16_t background_max = 64;    // asynchronous requests (read-ahead, direct I/O) that the kernel keeps in flight
-  bool write_behind = true;        // false: every write is answered after the targets have it
+  uint32_t session = 1;           // carried in every FuseRequestEvent
+  uint32_t threads = 2;           // each with its own clone of the descriptor; 1 to 16
+  uint32_t read_ahead_kb = 8192;  // eight requests of 1 MiB ahead of a sequential reader; 0: leave as it is
+  uint16_t background_max = 64;   // asynchronous requests (read-ahead, direct I/O) that the kernel keeps in flight
+  bool write_behind = true;       // false: every write is answered after the targets have it
   // The kernel drops cached pages of a file when it sees another size or mtime. Without it TypeScript must
   // call invalidate_inode for what other clients changed.
   bool invalidate_on_change = true;
@@ -30,8 +30,8 @@ class FuseSession {
   // Agrees with the kernel on features (waits up to 5 s for its first request), then starts the threads.
   // Takes over mount.fd, also when it fails. `files` and `buffers` must outlive the session's requests:
   // destroy the session, then close the ChunkClient, then the FileTable.
-  static Result<std::unique_ptr<FuseSession>> start(FuseMount mount, const FuseOptions& options, FileTable& files, BufferPool& buffers,
-                                                    EventSink& sink);
+  static Result<std::unique_ptr<FuseSession>> start(FuseMount mount, const FuseOptions& options, FileTable& files,
+                                                    BufferPool& buffers, EventSink& sink);
   ~FuseSession();  // stop(kDetach) when it was not stopped
   FuseSession(const FuseSession&) = delete;
   FuseSession& operator=(const FuseSession&) = delete;
@@ -53,8 +53,8 @@ class FuseSession {
 
   const FuseMount& mount() const;
   struct Statistics {
-    uint64_t requests = 0;       // of the kernel
-    uint64_t name_requests = 0;  // handed to TypeScript
+    uint64_t requests = 0;            // of the kernel
+    uint64_t name_requests = 0;       // handed to TypeScript
     uint64_t name_requests_open = 0;  // not answered yet
     uint64_t bytes_read = 0, bytes_written = 0;
   };

@@ -40,6 +40,8 @@ void FileTable::Core::run(FileOperation* operation) {
       return run_write(operation);
     case FileOperation::Kind::kFlush:
       return end(operation, operation->file->take_error());
+    case FileOperation::Kind::kDrain:
+      return end(operation, {});
     case FileOperation::Kind::kSync:
       return run_sync(operation);
   }
@@ -153,9 +155,9 @@ void FileTable::Core::report(const FileOperation& operation, const FileOutcome& 
 }
 
 void FileTable::Core::end(FileOperation* operation, const FileOutcome& outcome) {
-  const FileDone done = std::move(operation->done);
+  // The operation holds the owner of the memory, which `done` may still need.
+  if (operation->done) operation->done(outcome);
   delete operation;
-  if (done) done(outcome);
 }
 
 }  // namespace ibexfs

@@ -180,6 +180,11 @@ void FileTable::flush(FileId file, FileDone done) {
   if (operation != nullptr) core_->start(operation);
 }
 
+void FileTable::drain(FileId file, FileDone done) {
+  FileOperation* operation = make_operation(core_->slots.get(file), FileOperation::Kind::kDrain, 0, 0, done);
+  if (operation != nullptr) core_->start(operation);
+}
+
 void FileTable::sync(FileId file, FileDone done) {
   FileOperation* operation = make_operation(core_->slots.get(file), FileOperation::Kind::kSync, 0, 0, done);
   if (operation != nullptr) core_->start(operation);

@@ -84,6 +84,8 @@ class FileTable {
   // Waits for every write that was started before; reports the first failure of write-behind since the
   // last flush or sync, once.
   void flush(FileId file, FileDone done);
+  // Waits like flush, reports nothing: before something else changes the chunks (truncation).
+  void drain(FileId file, FileDone done);
   // flush, then makes every column durable that was written since the last sync.
   void sync(FileId file, FileDone done);
 

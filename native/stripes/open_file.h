@@ -16,7 +16,7 @@ class OpenFile;
 
 // One call of FileTable from its start to its end; deletes itself when it has ended.
 struct FileOperation {
-  enum class Kind { kRead, kWrite, kWriteBehind, kFlush, kSync };
+  enum class Kind { kRead, kWrite, kWriteBehind, kFlush, kDrain, kSync };
 
   FileTable::Core* table = nullptr;
   Kind kind = Kind::kRead;
@@ -35,7 +35,7 @@ struct FileOperation {
   std::atomic<uint64_t> failure{0};  // of the first piece that failed: target << 32 | status
 
   bool writes() const { return kind == Kind::kWrite || kind == Kind::kWriteBehind; }
-  bool covers_all() const { return kind == Kind::kFlush || kind == Kind::kSync; }
+  bool covers_all() const { return kind == Kind::kFlush || kind == Kind::kDrain || kind == Kind::kSync; }
   bool overlaps(const FileOperation& write) const {
     return covers_all() || (offset < write.offset + write.length && write.offset < offset + length);
   }
