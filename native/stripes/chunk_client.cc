@@ -76,7 +76,7 @@ struct ChunkClient::Core final : FrameHandler, std::enable_shared_from_this<Core
   std::shared_ptr<TargetQueue> find_or_add(uint32_t id);
   std::vector<std::shared_ptr<TargetQueue>> all_targets() const;
 
-  void submit(ChunkCallPointer call);
+  void submit(PendingCallPointer call);
   void pump(TargetQueue& target, const Connection* own_reactor);
   void request_route(TargetQueue& target);
   bool was_closed(ConnectionId id);
@@ -112,7 +112,7 @@ std::vector<std::shared_ptr<TargetQueue>> ChunkClient::Core::all_targets() const
   return all;
 }
 
-void ChunkClient::Core::submit(ChunkCallPointer call) {
+void ChunkClient::Core::submit(PendingCallPointer call) {
   const auto target = find_or_add(call->chunk.target);
   StatusCode refused = closed ? StatusCode::kCanceled : StatusCode::kOk;
   if (refused == StatusCode::kOk) refused = target->submit(call);
@@ -136,9 +136,13 @@ void ChunkClient::Core::pump(TargetQueue& target, const Connection* own_reactor)
   bool sent = false;
   while (auto next = target.next_to_send()) {
     sent = true;
-    bool held = next->connection.get() == own_reactor;
-    if (!held && next->frame.data.size() <= kHeldBytesMax) held = ChunkSendBatch::hold(next->connection);
-    next->connection->send(std::move(next->frame), held ? Flush::kLater : Flush::kNow);
+    Flush flush = Flush::kNow;
+    if (next->connection.get() == own_reactor) {
+      flush = Flush::kLater;
+    } else if (next->frame.data.size() <= kHeldBytesMax && ChunkSendBatch::hold(next->connection)) {
+      flush = Flush::kHeld;
+    }
+    next->connection->send(std::move(next->frame), flush);
   }
   if (!sent) request_route(target);
 }
@@ -207,7 +211,7 @@ void ChunkClient::Core::report(const TargetQueue& target, const TargetQueue::Exp
   std::string text = "target " + std::to_string(target.id()) + " did not answer " + std::to_string(count) +
                      " chunk request(s) within " + std::to_string(options.io_timeout_ms) + " ms";
   if (!expired.finished.empty()) {
-    const ChunkCall& first = *expired.finished.front().call;
+    const PendingCall& first = *expired.finished.front().call;
     text += ", the first a " + std::string(name_of(first.operation)) + " of file " + file_text(first.chunk.fid) + ", column " +
             std::to_string(first.chunk.column) + ", offset " + std::to_string(first.offset);
   }
@@ -276,7 +280,7 @@ void ChunkClient::clear_route(uint32_t target) {
 void ChunkClient::fail_target(uint32_t target, const Status& status) {
   const auto found = core_->find(target);
   if (!found) return;
-  for (ChunkCallPointer& call : found->take_waiting()) {
+  for (PendingCallPointer& call : found->take_waiting()) {
     FinishedCall finished{std::move(call), {status.code(), target}};
     finish(finished);
   }
@@ -284,7 +288,7 @@ void ChunkClient::fail_target(uint32_t target, const Status& status) {
 
 void ChunkClient::read(const ChunkAddress& chunk, uint64_t offset, std::span<uint8_t> into, std::shared_ptr<void> owner,
                        ChunkDone done) {
-  auto call = std::make_unique<ChunkCall>();
+  auto call = std::make_unique<PendingCall>();
   call->operation = wire::ChunkOperation::kRead;
   call->chunk = chunk;
   call->offset = offset;
@@ -298,7 +302,7 @@ void ChunkClient::read(const ChunkAddress& chunk, uint64_t offset, std::span<uin
 
 void ChunkClient::write(const ChunkAddress& chunk, uint64_t offset, Bytes data, std::shared_ptr<const void> owner,
                         ChunkDone done) {
-  auto call = std::make_unique<ChunkCall>();
+  auto call = std::make_unique<PendingCall>();
   call->operation = wire::ChunkOperation::kWrite;
   call->chunk = chunk;
   call->offset = offset;
@@ -312,7 +316,7 @@ void ChunkClient::write(const ChunkAddress& chunk, uint64_t offset, Bytes data, 
 
 void ChunkClient::operate(wire::ChunkOperation operation, const ChunkAddress& chunk, uint64_t size, uint32_t deadline_ms,
                           ChunkDone done) {
-  auto call = std::make_unique<ChunkCall>();
+  auto call = std::make_unique<PendingCall>();
   call->operation = operation;
   call->chunk = chunk;
   call->offset = size;

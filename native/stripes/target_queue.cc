@@ -16,7 +16,7 @@ wire::ChunkOperation operation_of(const wire::FrameHeader& header) {
 
 }  // namespace
 
-StatusCode TargetQueue::submit(ChunkCallPointer& call) {
+StatusCode TargetQueue::submit(PendingCallPointer& call) {
   const std::lock_guard lock(mutex_);
   if (shut_) return StatusCode::kCanceled;
   if (waiting_.size() >= options_.requests_waiting_max) return StatusCode::kOverloaded;
@@ -25,7 +25,7 @@ StatusCode TargetQueue::submit(ChunkCallPointer& call) {
   return StatusCode::kOk;
 }
 
-OutgoingFrame TargetQueue::frame_of(const ChunkCall& call, uint64_t request_id) const {
+OutgoingFrame TargetQueue::frame_of(const PendingCall& call, uint64_t request_id) const {
   wire::ChunkRequest request;
   request.target = id_;
   request.column = call.chunk.column;
@@ -101,18 +101,18 @@ void TargetQueue::clear_route() {
   route_requested_ = false;
 }
 
-std::vector<ChunkCallPointer> TargetQueue::take_waiting() {
+std::vector<PendingCallPointer> TargetQueue::take_waiting() {
   const std::lock_guard lock(mutex_);
   route_.reset();
   ++route_epoch_;
   route_requested_ = false;
-  std::vector<ChunkCallPointer> taken(std::make_move_iterator(waiting_.begin()), std::make_move_iterator(waiting_.end()));
+  std::vector<PendingCallPointer> taken(std::make_move_iterator(waiting_.begin()), std::make_move_iterator(waiting_.end()));
   waiting_.clear();
   return taken;
 }
 
 // Answers are believed only from the connection that the request was sent over.
-ChunkCall* TargetQueue::find(const Connection& from, uint64_t request_id, uint16_t& slot) {
+PendingCall* TargetQueue::find(const Connection& from, uint64_t request_id, uint16_t& slot) {
   slot = static_cast<uint16_t>(request_id);
   if (slot >= slots_.size()) return nullptr;
   const Slot& found = slots_[slot];
@@ -121,7 +121,7 @@ ChunkCall* TargetQueue::find(const Connection& from, uint64_t request_id, uint16
   return found.call.get();
 }
 
-ChunkCallPointer TargetQueue::release(uint16_t number) {
+PendingCallPointer TargetQueue::release(uint16_t number) {
   Slot& slot = slots_[number];
   ++slot.generation;
   --in_flight_;
@@ -135,7 +135,7 @@ ChunkCallPointer TargetQueue::release(uint16_t number) {
 DataPlan TargetQueue::plan_data(const Connection& from, const wire::FrameHeader& header, Bytes body) {
   const std::lock_guard lock(mutex_);
   uint16_t slot = 0;
-  ChunkCall* call = find(from, header.request_id, slot);
+  PendingCall* call = find(from, header.request_id, slot);
   DataPlan plan;
   if (call == nullptr || header.status != 0) return plan;  // discard: a late answer, or bytes behind an error
   const auto refuse = [&](const char* what) {
@@ -172,7 +172,7 @@ TargetQueue::Verdict TargetQueue::judge(StatusCode status) {
   }
 }
 
-ChunkOutcome TargetQueue::outcome_of(const ChunkCall& call, const wire::FrameHeader& header, Bytes body) const {
+ChunkOutcome TargetQueue::outcome_of(const PendingCall& call, const wire::FrameHeader& header, Bytes body) const {
   ChunkOutcome outcome;
   outcome.target = id_;
   outcome.status = static_cast<StatusCode>(header.status);
@@ -194,11 +194,11 @@ ChunkOutcome TargetQueue::outcome_of(const ChunkCall& call, const wire::FrameHea
 std::optional<FinishedCall> TargetQueue::take_answered(const Connection& from, const wire::FrameHeader& header, Bytes body) {
   const std::lock_guard lock(mutex_);
   uint16_t slot = 0;
-  ChunkCall* found = find(from, header.request_id, slot);
+  PendingCall* found = find(from, header.request_id, slot);
   if (found == nullptr) return std::nullopt;
   const StatusCode failure = found->failure_when_free;
   const uint64_t epoch = found->route_epoch;
-  ChunkCallPointer call = release(slot);
+  PendingCallPointer call = release(slot);
   if (failure != StatusCode::kOk) return FinishedCall{std::move(call), {failure, id_}};
   const auto status = static_cast<StatusCode>(header.status);
   const Verdict verdict = judge(status);
@@ -228,11 +228,11 @@ std::vector<FinishedCall> TargetQueue::connection_closed(const Connection& close
     route_requested_ = false;
   }
   std::vector<FinishedCall> finished;
-  std::vector<ChunkCallPointer> again;
+  std::vector<PendingCallPointer> again;
   for (size_t number = 0; number < slots_.size(); ++number) {
-    ChunkCall* in_flight = slots_[number].call.get();
+    PendingCall* in_flight = slots_[number].call.get();
     if (in_flight == nullptr || in_flight->connection.get() != &closed) continue;
-    ChunkCallPointer call = release(static_cast<uint16_t>(number));
+    PendingCallPointer call = release(static_cast<uint16_t>(number));
     if (call->failure_when_free != StatusCode::kOk) {
       const StatusCode failure = call->failure_when_free;
       finished.push_back({std::move(call), {failure, id_}});
@@ -244,13 +244,13 @@ std::vector<FinishedCall> TargetQueue::connection_closed(const Connection& close
   }
   retries_ += again.size();
   // The oldest first again.
-  std::ranges::sort(again, {}, [](const ChunkCallPointer& call) { return call->deadline; });
+  std::ranges::sort(again, {}, [](const PendingCallPointer& call) { return call->deadline; });
   waiting_.insert(waiting_.begin(), std::make_move_iterator(again.begin()), std::make_move_iterator(again.end()));
   return finished;
 }
 
 void TargetQueue::fail_in_flight(uint16_t number, StatusCode status, Expired& out) {
-  ChunkCall& call = *slots_[number].call;
+  PendingCall& call = *slots_[number].call;
   if (call.receiving) {
     call.failure_when_free = status;
     out.to_close.push_back(call.connection);
@@ -264,14 +264,14 @@ TargetQueue::Expired TargetQueue::expire(MonotonicClock::time_point now) {
   held_back_ = false;
   Expired expired;
   const auto first_kept = std::stable_partition(waiting_.begin(), waiting_.end(),
-                                                [&](const ChunkCallPointer& call) { return call->deadline <= now; });
+                                                [&](const PendingCallPointer& call) { return call->deadline <= now; });
   for (auto call = waiting_.begin(); call != first_kept; ++call) {
     expired.finished.push_back({std::move(*call), {StatusCode::kIoError, id_}});
   }
   waiting_.erase(waiting_.begin(), first_kept);
   timeouts_ += expired.finished.size();
   for (size_t number = 0; number < slots_.size(); ++number) {
-    const ChunkCall* call = slots_[number].call.get();
+    const PendingCall* call = slots_[number].call.get();
     if (call == nullptr || call->deadline > now || call->failure_when_free != StatusCode::kOk) continue;
     fail_in_flight(static_cast<uint16_t>(number), StatusCode::kIoError, expired);
     ++timeouts_;
@@ -285,7 +285,7 @@ TargetQueue::Expired TargetQueue::shut() {
   route_.reset();
   ++route_epoch_;
   Expired all;
-  for (ChunkCallPointer& call : waiting_) all.finished.push_back({std::move(call), {StatusCode::kCanceled, id_}});
+  for (PendingCallPointer& call : waiting_) all.finished.push_back({std::move(call), {StatusCode::kCanceled, id_}});
   waiting_.clear();
   for (size_t number = 0; number < slots_.size(); ++number) {
     if (slots_[number].call) fail_in_flight(static_cast<uint16_t>(number), StatusCode::kCanceled, all);

@@ -14,7 +14,7 @@
 namespace ibexfs {
 
 // One request from submission to its end, over all its retries.
-struct ChunkCall {
+struct PendingCall {
   wire::ChunkOperation operation = wire::ChunkOperation::kRead;
   ChunkAddress chunk;
   uint64_t offset = 0;
@@ -31,10 +31,10 @@ struct ChunkCall {
   bool receiving = false;                          // the connection writes into `into` now
   StatusCode failure_when_free = StatusCode::kOk;  // failed while receiving: ends when the connection has let go
 };
-using ChunkCallPointer = std::unique_ptr<ChunkCall>;
+using PendingCallPointer = std::unique_ptr<PendingCall>;
 
 struct FinishedCall {
-  ChunkCallPointer call;
+  PendingCallPointer call;
   ChunkOutcome outcome;
 };
 
@@ -48,7 +48,7 @@ class TargetQueue {
   TargetQueue(uint32_t id, const ChunkClientOptions& options) : id_(id), options_(options) {}
 
   // Queues the call; kOverloaded or kCanceled when it was not taken (then `call` is still the caller's).
-  StatusCode submit(ChunkCallPointer& call);
+  StatusCode submit(PendingCallPointer& call);
   // Moves the oldest waiting call into flight when there is a route and room, and returns its frame. The
   // caller sends it after this returned, and asks again until there is none.
   std::optional<SendableFrame> next_to_send();
@@ -60,7 +60,7 @@ class TargetQueue {
   void set_route(std::shared_ptr<Connection> connection, uint64_t map_version);
   void clear_route();
   // Takes out all that waits, and the route.
-  std::vector<ChunkCallPointer> take_waiting();
+  std::vector<PendingCallPointer> take_waiting();
 
   DataPlan plan_data(const Connection& from, const wire::FrameHeader& header, Bytes body);
   // The call that this answer ends, if it ends one: late answers and answers that mean "retry" do not.
@@ -82,18 +82,18 @@ class TargetQueue {
 
  private:
   struct Slot {
-    ChunkCallPointer call;
+    PendingCallPointer call;
     uint16_t generation = 0;
   };
   enum class Verdict { kFinish, kRetryOnNewRoute, kRetryLater };
 
   // The functions below need mutex_.
-  ChunkCall* find(const Connection& from, uint64_t request_id, uint16_t& slot);
-  ChunkCallPointer release(uint16_t slot);
+  PendingCall* find(const Connection& from, uint64_t request_id, uint16_t& slot);
+  PendingCallPointer release(uint16_t slot);
   void fail_in_flight(uint16_t slot, StatusCode status, Expired& out);
   static Verdict judge(StatusCode status);
-  ChunkOutcome outcome_of(const ChunkCall& call, const wire::FrameHeader& header, Bytes body) const;
-  OutgoingFrame frame_of(const ChunkCall& call, uint64_t request_id) const;
+  ChunkOutcome outcome_of(const PendingCall& call, const wire::FrameHeader& header, Bytes body) const;
+  OutgoingFrame frame_of(const PendingCall& call, uint64_t request_id) const;
 
   const uint32_t id_;
   const ChunkClientOptions options_;
@@ -106,7 +106,7 @@ class TargetQueue {
   bool route_requested_ = false;
   bool held_back_ = false;  // the server is overloaded: nothing is sent until the next look at deadlines
   bool shut_ = false;
-  std::deque<ChunkCallPointer> waiting_;
+  std::deque<PendingCallPointer> waiting_;
   std::vector<Slot> slots_;
   std::vector<uint16_t> free_slots_;
   uint32_t in_flight_ = 0;

@@ -62,7 +62,9 @@ struct OutgoingFrame {
   std::shared_ptr<PipeSlice> pipe;         // instead of data: bytes to splice into the socket
 };
 
-enum class Flush { kNow, kLater };  // kLater: at the end of the reactor's round, or at the next flush()
+// kLater: at the end of the reactor's round, or at the next flush(). kHeld: at the next flush(), which the
+// sender promises to call soon, from whichever thread it runs on.
+enum class Flush { kNow, kLater, kHeld };
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:

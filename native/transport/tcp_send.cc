@@ -30,7 +30,7 @@ void TcpConnection::send(OutgoingFrame frame, Flush flush) {
   }
   if (flush == Flush::kNow) {
     write_queue(lock);
-  } else {
+  } else if (flush == Flush::kLater) {
     request_flush(lock);
   }
 }
