@@ -12,6 +12,7 @@
 #include "base/event_sink.h"
 #include "base/status.h"
 #include "chunks/chunk_statistics.h"
+#include "chunks/chunk_store.h"
 #include "chunks/disk_engine.h"
 #include "transport/connection.h"
 #include "transport/reactor.h"
@@ -47,26 +48,25 @@ struct ChunkServerOptions {
   ChunkLimits limits;
 };
 
-// Space on the file system that holds a target's folder.
-struct TargetUsage {
-  uint64_t bytes_total = 0;
-  uint64_t bytes_free = 0;       // also those reserved for root
-  uint64_t bytes_available = 0;  // to this process
-  uint64_t files_total = 0;
-  uint64_t files_free = 0;
-};
+struct ChunkCore;
 
 class ChunkServer {
  public:
   ChunkServer(ChunkServerOptions options, EventSink& events, BufferPool& pool);
-  // The reactors must not be driven any more, or every connection must be closed and every target removed.
+  // Detaches the reactors that are still attached: they must exist, and nothing may drive them any more.
+  // `pool` and `events` must live until the connections are gone too.
   ~ChunkServer();
   ChunkServer(const ChunkServer&) = delete;
   ChunkServer& operator=(const ChunkServer&) = delete;
 
   // Makes a handler and a disk engine for this reactor. Before the reactor is driven, or on its driving thread.
   Status attach(Reactor& reactor);
-  // For the connections of an attached reactor; takes chunkRequest frames only.
+  // Waits for the disk work in flight and gives the engine back; later requests are answered shuttingDown. On
+  // the reactor's driving thread, or when nothing drives it any more.
+  void detach(Reactor& reactor);
+  // Detaches all reactors, each on its own driving thread, and waits for it. Not on one of those threads.
+  void stop();
+  // For the connections of an attached reactor; takes chunkRequest frames only. Lives as long as the server.
   FrameHandler& handler(Reactor& reactor);
 
   // The functions below: any thread, except that remove_target must not run on an attached reactor's thread.
@@ -81,8 +81,7 @@ class ChunkServer {
   ChunkStatistics statistics() const;
 
  private:
-  struct Core;
-  std::shared_ptr<Core> core_;
+  std::shared_ptr<ChunkCore> core_;
 };
 
 }  // namespace ibexfs

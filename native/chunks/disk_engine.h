@@ -2,6 +2,7 @@
 // it; in between the kernel (io_uring) or a disk thread works. An engine knows descriptors and bytes, not chunks.
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -11,6 +12,7 @@
 
 namespace ibexfs {
 
+class DiskMailbox;
 class DiskThreads;
 class Reactor;
 
@@ -27,36 +29,70 @@ class DiskJob {
 
   virtual ~DiskJob() = default;
   // kCall only. Bytes or 0, or a negative errno.
-  virtual int64_t call() { return -38; }
+  virtual int64_t call() { return -ENOSYS; }
   // On the reactor. Bytes moved (0 for sync), what call() returned, or a negative errno. May destroy the job.
   virtual void finish(int64_t result) = 0;
 
   Kind kind = Kind::kCall;
+  // A call that may take a disk's flush time; such calls never occupy all disk threads. kSync is always so.
+  bool slow = false;
   int fd = -1;
   uint8_t* data = nullptr;
   size_t length = 0;
   uint64_t offset = 0;
 
  private:
-  friend class DiskThreads;
+  friend class DiskJobList;
   friend class DiskMailbox;
-  friend class ThreadEngine;
+  friend class DiskThreads;
   friend class IoUringEngine;
-  size_t moved_ = 0;     // bytes that earlier, short pieces have moved
-  int64_t result_ = 0;   // on its way back from a disk thread
   DiskJob* next_ = nullptr;
+  DiskMailbox* mailbox_ = nullptr;  // where a disk thread brings it back
+  size_t moved_ = 0;                // bytes that earlier, short pieces have moved
+  int64_t result_ = 0;
+};
+
+// Intrusive queue of jobs: queueing never allocates, and its length is bounded by the jobs there are.
+class DiskJobList {
+ public:
+  bool empty() const { return first_ == nullptr; }
+  size_t size() const { return size_; }
+  void push(DiskJob* job) {
+    job->next_ = nullptr;
+    (last_ != nullptr ? last_->next_ : first_) = job;
+    last_ = job;
+    size_++;
+  }
+  DiskJob* pop() {
+    DiskJob* job = first_;
+    if (job == nullptr) return nullptr;
+    first_ = job->next_;
+    if (first_ == nullptr) last_ = nullptr;
+    size_--;
+    return job;
+  }
+
+ private:
+  DiskJob* first_ = nullptr;
+  DiskJob* last_ = nullptr;
+  size_t size_ = 0;
 };
 
 enum class DiskEngineKind : uint8_t { kAutomatic, kIoUring, kThreads };
 
 class DiskEngine {
  public:
-  virtual ~DiskEngine() = default;  // waits for the jobs in flight; their finish is still called
+  virtual ~DiskEngine() = default;  // no job may be in flight
 
   // Driving thread of the reactor. What one round submits goes to the kernel at its end, in one batch.
   virtual void submit(DiskJob* job) = 0;
-  virtual const char* name() const = 0;
+  // Any thread: finish(0) is called on the reactor soon.
+  virtual void wake(DiskJob* job) = 0;
+  // Driving thread, or nothing drives the reactor any more: hands over what was submitted, finishes what is
+  // done; false when there was nothing to do. For a shutdown that waits for the jobs in flight.
+  virtual bool poll() = 0;
   virtual size_t jobs_in_flight() const = 0;
+  virtual const char* name() const = 0;
 
   // kAutomatic takes io_uring where the kernel lets us and threads where not; `note` then says why not.
   // kIoUring fails where io_uring is refused. Call it on the driving thread, or before the reactor is driven.

@@ -1,0 +1,188 @@
+#include "chunks/chunk_call.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace ibexfs {
+
+namespace {
+
+const char* operation_name(wire::ChunkOperation operation) {
+  switch (operation) {
+    case wire::ChunkOperation::kRead:
+      return "read";
+    case wire::ChunkOperation::kWrite:
+      return "write";
+    case wire::ChunkOperation::kTruncate:
+      return "truncate";
+    case wire::ChunkOperation::kStat:
+      return "stat";
+    case wire::ChunkOperation::kSync:
+      return "sync";
+    case wire::ChunkOperation::kRemove:
+      return "remove";
+  }
+  return "unknown operation";
+}
+
+}  // namespace
+
+ChunkCall::ChunkCall(std::shared_ptr<ChunkCore> core, ChunkHandler& handler, const std::shared_ptr<Connection>& connection,
+                     std::shared_ptr<ChunkPeer> peer, const wire::FrameHeader& header, const CheckedRequest& request,
+                     std::shared_ptr<ChunkTarget> target)
+    : core_(std::move(core)), handler_(handler), connection_(connection), peer_(std::move(peer)), request_(request),
+      request_id_(header.request_id), map_version_(header.map_version), operation_(header.operation), target_(std::move(target)) {
+  ticket_.call = this;
+}
+
+ChunkCall::~ChunkCall() {
+  // Memory first: who is woken by the release finds it free.
+  buffer_.reset();
+  pipe_.reset();
+  core_->admission.release(*peer_, request_.length);
+}
+
+bool ChunkCall::reserve() {
+  if (request_.length == 0) return true;
+  if (request_.operation == wire::ChunkOperation::kRead && wants_pipe()) pipe_ = core_->pipes.take();
+  if (pipe_ != nullptr) return true;
+  buffer_ = core_->admission.allocate(core_->pool, peer_, request_.length);
+  return static_cast<bool>(buffer_);
+}
+
+bool ChunkCall::changes_chunk() const {
+  return request_.operation == wire::ChunkOperation::kWrite || request_.operation == wire::ChunkOperation::kTruncate ||
+         request_.operation == wire::ChunkOperation::kRemove;
+}
+
+void ChunkCall::start() {
+  if (!accepted() || handler_.is_stopping()) {
+    core_->refused.fetch_add(1, std::memory_order_relaxed);
+    target_.reset();
+    return answer(accepted() ? StatusCode::kShuttingDown : request_.verdict, 0, {});
+  }
+  handler_.call_started();
+  target_->begin(request_.operation);
+  file_ = core_->files.pin(target_->store(), request_.name);
+  if (changes_chunk()) {
+    ticket_.begin = request_.offset;
+    ticket_.end = request_.offset + request_.length;
+    ticket_.mode = request_.operation == wire::ChunkOperation::kWrite ? write_mode() : ChunkGate::Mode::kExclusive;
+    // Set before the gate has it: another reactor may open the gate at once.
+    self_ = shared_from_this();
+    if (!file_->enter(&ticket_)) return;
+    const std::shared_ptr<ChunkCall> self = std::move(self_);
+    run();
+    return;
+  }
+  run();
+}
+
+void ChunkCall::run() {
+  step_ = Step::kDisk;
+  switch (request_.operation) {
+    case wire::ChunkOperation::kRead:
+      return run_read();
+    case wire::ChunkOperation::kWrite:
+      return run_write();
+    case wire::ChunkOperation::kStat:
+      return run_stat();
+    case wire::ChunkOperation::kSync:
+      return run_sync();
+    case wire::ChunkOperation::kTruncate:
+    case wire::ChunkOperation::kRemove:
+      return submit(Kind::kCall);
+  }
+}
+
+void ChunkCall::submit(DiskJob::Kind what) {
+  kind = what;
+  self_ = shared_from_this();
+  handler_.engine().submit(this);
+}
+
+int64_t ChunkCall::call() {
+  switch (request_.operation) {
+    case wire::ChunkOperation::kRead:
+      return read_blocking();
+    case wire::ChunkOperation::kWrite:
+      return write_blocking();
+    case wire::ChunkOperation::kTruncate:
+      return truncate_blocking();
+    case wire::ChunkOperation::kStat:
+      return stat_blocking();
+    case wire::ChunkOperation::kSync:
+      return sync_blocking();
+    case wire::ChunkOperation::kRemove:
+      return file_->remove();
+  }
+  return -EINVAL;
+}
+
+void ChunkCall::finish(int64_t result) {
+  const std::shared_ptr<ChunkCall> self = std::move(self_);
+  if (step_ == Step::kGate) return run();
+  if (request_.operation == wire::ChunkOperation::kWrite) return finish_write(result);
+  if (request_.operation == wire::ChunkOperation::kSync) return finish_sync(result);
+  if (request_.operation == wire::ChunkOperation::kRead && result >= 0) result += static_cast<int64_t>(read_bytes_);
+  complete(result);
+}
+
+void ChunkCall::complete(int64_t result) {
+  if (changes_chunk()) leave_gate();
+  if (result < 0) return fail(static_cast<int>(-result));
+  const bool moves = request_.operation == wire::ChunkOperation::kRead || request_.operation == wire::ChunkOperation::kWrite;
+  answer(StatusCode::kOk, moves ? static_cast<uint32_t>(result) : 0, attributes_);
+}
+
+void ChunkCall::leave_gate() {
+  ChunkGate::Ticket* next = file_->leave(&ticket_);
+  while (next != nullptr) {
+    ChunkCall* admitted = static_cast<GateTicket*>(next)->call;
+    next = next->next;  // read first: the call may be gone once it is awake
+    admitted->handler_.engine().wake(admitted);
+  }
+}
+
+void ChunkCall::fail(int error_number) {
+  // Too large a file is the request's fault, not the disk's.
+  if (error_number != EFBIG) target_->report_fault(error_number, operation_name(request_.operation), request_.name);
+  answer(status_of_errno(error_number), 0, {});
+}
+
+void ChunkCall::answer(StatusCode status, uint32_t bytes, const ChunkAttributes& attributes) {
+  OutgoingFrame frame;
+  frame.header.type = static_cast<uint8_t>(wire::FrameType::kChunkResponse);
+  frame.header.operation = operation_;
+  frame.header.request_id = request_id_;
+  frame.header.map_version = map_version_;
+  frame.header.status = static_cast<uint32_t>(status);
+  wire::ChunkResponse response;
+  response.bytes = bytes;
+  response.chunk_size = attributes.size;
+  response.chunk_blocks = attributes.blocks;
+  frame.body = FrameBody::of(response);
+  if (request_.operation == wire::ChunkOperation::kRead && bytes > 0) {
+    if (pipe_ != nullptr) {
+      frame.pipe = std::move(pipe_);
+    } else {
+      frame.data = {buffer_.data(), bytes};
+    }
+  } else {
+    buffer_.reset();
+    pipe_.reset();
+  }
+  if (target_ != nullptr) {
+    target_->end(request_.operation, status != StatusCode::kOk, bytes);
+    handler_.call_answered();
+  }
+  descriptors_.reset();
+  file_.reset();
+  target_.reset();
+  // The call stays until the answer has left, and with it its share of the limits.
+  frame.data_owner = shared_from_this();
+  connection_->send(std::move(frame), Flush::kLater);
+}
+
+}  // namespace ibexfs

@@ -1,0 +1,52 @@
+#include "chunks/chunk_request.h"
+
+#include <cstring>
+
+namespace ibexfs {
+
+namespace {
+
+bool is_known(uint16_t operation) {
+  return operation >= static_cast<uint16_t>(wire::ChunkOperation::kRead) && operation <= static_cast<uint16_t>(wire::ChunkOperation::kRemove);
+}
+
+// What this version does not use must be zero, so that a later one can give it a meaning.
+bool unused_are_zero(const wire::ChunkRequest& request) {
+  return request.flags == 0 && request.remote_address == 0 && request.remote_key == 0 && request.group_epoch == 0 && request.reserved == 0 &&
+         request.fid_version == 0;
+}
+
+bool lengths_fit(wire::ChunkOperation operation, const wire::ChunkRequest& request, uint32_t data_length) {
+  switch (operation) {
+    case wire::ChunkOperation::kRead:
+      return data_length == 0 && request.length <= wire::kChunkDataBytesMax;
+    case wire::ChunkOperation::kWrite:
+      return data_length == request.length && request.length <= wire::kChunkDataBytesMax;
+    default:
+      return data_length == 0 && request.length == 0;
+  }
+}
+
+}  // namespace
+
+CheckedRequest check_chunk_request(const wire::FrameHeader& header, Bytes body) {
+  CheckedRequest checked;
+  wire::ChunkRequest request;
+  if (header.type != static_cast<uint8_t>(wire::FrameType::kChunkRequest) || body.size() != sizeof(request)) return checked;
+  std::memcpy(&request, body.data(), sizeof(request));
+  if (!is_known(header.operation)) {
+    checked.verdict = StatusCode::kUnknownOperation;
+    return checked;
+  }
+  checked.operation = static_cast<wire::ChunkOperation>(header.operation);
+  if (!unused_are_zero(request) || !lengths_fit(checked.operation, request, header.data_length)) return checked;
+  if (request.column >= kColumnsMax || request.offset >= kChunkBytesMax || request.length > kChunkBytesMax - 1 - request.offset) return checked;
+  checked.target = request.target;
+  checked.name = {{request.fid_sequence, request.fid_object, 0}, request.column};
+  checked.offset = request.offset;
+  checked.length = request.length;
+  checked.verdict = StatusCode::kOk;
+  return checked;
+}
+
+}  // namespace ibexfs
