@@ -101,9 +101,11 @@ function notify(text: string): void {
   if (process.env['NOTIFY_SOCKET'] !== undefined) loadNative().sdNotify(text);
 }
 
-/** systemd's protocol: READY once, then WATCHDOG at half the interval it wants. */
+/** Whoever started us learns that we serve. systemd's protocol: READY once, then WATCHDOG at half the interval it wants. */
 function tellServiceManager(daemon: RunningDaemon): () => void {
   notify(`READY=1\nSTATUS=${daemon.summary}`);
+  // A parent that opened a channel (`ibex dev`) waits for this; that it has gone is no trouble of ours.
+  process.send?.({ ready: daemon.summary }, undefined, undefined, () => {});
   const watchdogMs = Number(process.env['WATCHDOG_USEC'] ?? 0) / 1000;
   if (!Number.isFinite(watchdogMs) || watchdogMs < 2) return () => {};
   const timer = setInterval(() => notify('WATCHDOG=1'), watchdogMs / 2).unref();

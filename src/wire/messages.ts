@@ -161,11 +161,11 @@ export const mgmt = {
     uuid: text, kind: Type.Union([Type.Literal('meta'), Type.Literal('storage')]), alias: Type.Optional(text),
     addresses: Type.Array(address, { minItems: 1, maxItems: 16 }),
   }), Type.Object({ node: nodeId, clusterId: text, heartbeatMs: u32 })),
-  /** A target's folder is brought under this session's node. Without target and token it is new: it gets both, to be written into the folder before use. */
+  /** A target's folder is brought under this session's node. Without target it is new and gets one, to be written into the folder before use; a token that the folder made beforehand lets a repeated first registration find the same target. since: as in the map. */
   registerTarget: message('mgmt.registerTarget', 201, changes, Type.Object({
     kind: Type.Union([Type.Literal('meta'), Type.Literal('storage')]), alias: Type.Optional(text), pool: Type.Optional(text), usage: Type.Omit(Usage, ['target']),
     target: Type.Optional(targetId), token: Type.Optional(text), clusterId: Type.Optional(text),
-  }), Type.Object({ target: targetId, token: text, clusterId: text })),
+  }), Type.Object({ target: targetId, token: text, clusterId: text, since: Type.Optional(id) })),
   /** Node is alive; figures of its targets, and disk faults that it saw since the last one. Answer: the map version mgmtd is at. */
   heartbeat: message('mgmt.heartbeat', 202, reads, Type.Object({ node: nodeId, usage: Type.Array(Usage, { maxItems: 1024 }) }), Type.Object({ mapVersion: id })),
   /** The whole map, and from then on every change as `mapChanged` on this session. */

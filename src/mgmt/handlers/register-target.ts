@@ -28,7 +28,7 @@ export function handleRegisterTarget(management: Management, request: RequestOf<
   management.seatTarget(session, next.target.id, { target: next.target.id, ...request.usage });
   const how = verdict.verdict === 'moved' ? `moved from node ${verdict.from}` : verdict.verdict === 'new' ? 'is new' : 'is back';
   management.logger.info({ target: next.target.id, node }, `target ${next.target.id} ${how}, on node ${node}`);
-  return { target: next.target.id, token, clusterId: state.map.clusterId };
+  return { target: next.target.id, token, clusterId: state.map.clusterId, since: next.target.since };
 }
 
 function collectFacts(management: Management, request: RequestOf<RegisterTarget>, session: MgmtSession): TargetFacts {

@@ -1,0 +1,115 @@
+/** One target folder of a daemon: checked, held, and brought into service when mgmtd has accepted it. */
+import { join } from 'node:path';
+import { ensureFolder, type FolderLock, lockFolder } from './folder.js';
+import { type NodeIdentity, openTargetIdentity, saveNodeIdentity, saveTargetIdentity, type TargetIdentity } from './identity.js';
+import type { RegisteredFolder } from './registration.js';
+import { type FolderUsage, folderUsage } from './usage.js';
+import type { TargetKind } from '../wire/cluster-map.js';
+import type { TargetId } from '../wire/fid.js';
+import type { mgmt, ResponseOf } from '../wire/messages.js';
+
+type Accepted = ResponseOf<typeof mgmt.registerTarget>;
+
+/** node.json of this daemon: one writer at a time. */
+export class NodeFile {
+  readonly folder: string;
+  #identity: NodeIdentity;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(folder: string, identity: NodeIdentity) {
+    this.folder = folder;
+    this.#identity = identity;
+  }
+
+  get identity(): NodeIdentity {
+    return this.#identity;
+  }
+
+  /** Remembers which target a folder holds, so that a missing disk is noticed. */
+  remember(targetFolder: string, target: TargetId): Promise<void> {
+    this.#writing = this.#writing.catch(() => {}).then(async () => {
+      if (this.#identity.targets[targetFolder] === target) return;
+      const next = { ...this.#identity, targets: { ...this.#identity.targets, [targetFolder]: target } };
+      await saveNodeIdentity(this.folder, next);
+      this.#identity = next;
+    });
+    return this.#writing;
+  }
+}
+
+export interface TargetFolderOptions {
+  readonly folder: string;
+  readonly kind: TargetKind;
+  readonly nodeFile: NodeFile;
+  readonly pool?: string | undefined;
+  /** The folder is held already, as the daemon's data folder. */
+  readonly held?: boolean;
+  /** Folder inside it for the target's content; made when missing. */
+  readonly content?: string;
+  /** Brings the target into service; its identity is on disk. */
+  readonly serve: (answer: Accepted) => Promise<void> | void;
+}
+
+export class TargetFolder implements RegisteredFolder {
+  readonly folder: string;
+  readonly pool: string | undefined;
+  readonly #options: TargetFolderOptions;
+  readonly #lock: FolderLock | undefined;
+  #identity: TargetIdentity;
+
+  private constructor(options: TargetFolderOptions, identity: TargetIdentity, lock: FolderLock | undefined) {
+    this.folder = options.folder;
+    this.pool = options.pool;
+    this.#options = options;
+    this.#identity = identity;
+    this.#lock = lock;
+  }
+
+  /** @throws StartupError that says what is wrong with the folder */
+  static async open(options: TargetFolderOptions): Promise<TargetFolder> {
+    const { folder, kind, nodeFile } = options;
+    await ensureFolder(folder, 'target folder');
+    const lock = options.held === true ? undefined : await lockFolder(folder, 'target folder');
+    try {
+      const identity = await openTargetIdentity({ folder, kind, nodeFolder: nodeFile.folder, lastTarget: nodeFile.identity.targets[folder] });
+      return new TargetFolder(options, identity, lock);
+    } catch (error) {
+      await lock?.release();
+      throw error;
+    }
+  }
+
+  get target(): TargetId | undefined {
+    return this.#identity.target;
+  }
+
+  identity(): TargetIdentity {
+    return this.#identity;
+  }
+
+  /** @throws StartupError when the folder or its content cannot be written */
+  async check(): Promise<void> {
+    const { content } = this.#options;
+    await ensureFolder(this.folder, 'target folder');
+    if (content !== undefined) await ensureFolder(join(this.folder, content), 'target folder');
+  }
+
+  usage(): Promise<FolderUsage> {
+    return folderUsage(this.folder);
+  }
+
+  async accepted(answer: Accepted): Promise<void> {
+    const { target, token, clusterId } = answer;
+    if (this.#identity.target !== target || this.#identity.clusterId !== clusterId) {
+      const identity: TargetIdentity = { ...this.#identity, target, token, clusterId };
+      await saveTargetIdentity(this.folder, identity);
+      this.#identity = identity;
+    }
+    await this.#options.nodeFile.remember(this.folder, target);
+    await this.#options.serve(answer);
+  }
+
+  async close(): Promise<void> {
+    await this.#lock?.release();
+  }
+}
