@@ -36,7 +36,7 @@ export class FileStates {
 
   /** The metadata server knows of every write up to `mtimeUs`; a later one leaves the file dirty. */
   settled(file: number, mtimeUs: number): void {
-    this.#native.fileSettled(file, mtimeUs);
+    this.#native.settleFile(file, mtimeUs);
   }
 
   /** The next write is reported, so that set-id bits are cleared. */

@@ -1,0 +1,123 @@
+/** open, create, flush, fsync, release: the life of open files. Reads and writes are native code's alone. */
+import { constants } from 'node:fs';
+import type { OpenFile } from '../client/open-files.js';
+import type { Fid } from '../wire/fid.js';
+import { FuseOperation, type FuseRequestEvent } from '../wire/generated.js';
+import { type Attributes, meta } from '../wire/messages.js';
+import { clearSetId, watchSetId } from './attributes.js';
+import type { MountContext, Operations } from './context.js';
+import { decodeName, Errno, ErrnoError, OpenReply } from './linux.js';
+
+const { O_RDONLY, O_TRUNC, O_EXCL, O_APPEND } = constants;
+const O_ACCMODE = 3;
+/** `valid` of open and create: set-id bits go. */
+const CLEAR_SET_ID = 1;
+
+const writes = (flags: number): boolean => (flags & O_ACCMODE) !== O_RDONLY;
+
+export function fileOperations(context: MountContext): Operations {
+  const { calls, files, replies, told, changes } = context;
+
+  const open = async (request: FuseRequestEvent): Promise<void> => {
+    const fid = request.node as Fid;
+    const write = writes(request.flags);
+    const truncate = write && (request.flags & O_TRUNC) !== 0;
+    if (truncate) await files.settleBeforeChange(fid, `inode ${fid}`);
+    const answer = await calls.meta(fid, meta.open, { fid, write, truncate });
+    let { attributes } = answer;
+    const file = files.opened(attributes, answer.layout, write);
+    try {
+      if (truncate) {
+        files.resized(fid, attributes.size);
+        changes.note(fid);
+      }
+      if ((request.valid & CLEAR_SET_ID) !== 0) attributes = await clearSetId(context, attributes);
+      watchSetId(context, attributes);
+      // The kernel then asks for the name again, learns where the file ends, and comes back.
+      if (write && (request.flags & O_APPEND) !== 0 && told.sendBack(attributes)) throw new ErrnoError(Errno.ESTALE, 'the size has changed');
+      replies.opened(request, file.slot, openFlags(attributes, write));
+    } catch (error) {
+      files.release(file, write);
+      throw error;
+    }
+  };
+
+  const openFlags = (attributes: Attributes, write: boolean): number => {
+    let flags: number = OpenReply.parallelDirectWrites;
+    if (!write) flags |= OpenReply.noFlush;
+    if (told.matches(attributes)) return flags | OpenReply.keepCache;
+    context.invalidate(attributes.fid);
+    told.tell(attributes);
+    return flags;
+  };
+
+  const create = async (request: FuseRequestEvent, name: string): Promise<void> => {
+    const parent = request.node as Fid;
+    const { uid, gid, flags } = request;
+    const exclusive = (flags & O_EXCL) !== 0;
+    const mode = (request.mode & ~request.umask) >>> 0;
+    const answer = await calls.meta(parent, meta.create, { parent, name, mode, uid, gid, exclusive });
+    let { attributes } = answer;
+    const file = files.opened(attributes, answer.layout, true);
+    changes.note(parent);
+    try {
+      // Somebody else made it since the kernel looked: then this is an open.
+      if (!answer.created && writes(flags) && (flags & O_TRUNC) !== 0) {
+        await files.settleBeforeChange(attributes.fid, name);
+        ({ attributes } = await calls.meta(attributes.fid, meta.setAttributes, { fid: attributes.fid, size: 0 }));
+        files.resized(attributes.fid, attributes.size);
+      }
+      if ((request.valid & CLEAR_SET_ID) !== 0 && !answer.created) attributes = await clearSetId(context, attributes);
+      if (!writes(flags)) await countAsReader(file);
+      watchSetId(context, attributes);
+    } catch (error) {
+      files.release(file, true);
+      throw error;
+    }
+    let reply: number = OpenReply.parallelDirectWrites;
+    if (!writes(flags)) reply |= OpenReply.noFlush;
+    replies.created(request, attributes, file.slot, reply);
+  };
+
+  /** A create counts as an open for writing; its release will come as one for reading. */
+  const countAsReader = async (file: OpenFile): Promise<void> => {
+    const { attributes, layout } = await calls.meta(file.fid, meta.open, { fid: file.fid, write: false, truncate: false });
+    files.opened(attributes, layout, false);
+    files.release(file, true);
+  };
+
+  const settle = async (request: FuseRequestEvent, durable: boolean): Promise<void> => {
+    const file = files.get(request.node as Fid);
+    if (file !== undefined && (durable || files.isDirty(file))) {
+      await files.settle(file, durable);
+      changes.note(file.fid);
+    }
+    replies.done(request, request.dataError);
+  };
+
+  const release = async (request: FuseRequestEvent): Promise<void> => {
+    // Nobody waits for a release; what fails below can only be logged.
+    replies.done(request);
+    const file = files.get(request.node as Fid);
+    if (file === undefined) return;
+    const what = { inode: request.node, errno: request.dataError };
+    if (request.dataError !== 0) context.logger.error(what, `data of inode ${request.node} could not be written before it was closed`);
+    try {
+      // Pages of a mapping may have been written after the last flush.
+      if (writes(request.flags) && files.isDirty(file)) await files.settle(file, false);
+    } catch (error) {
+      context.logger.error({ ...what, err: error }, `size and time of inode ${request.node} could not be reported when it was closed`);
+    } finally {
+      changes.note(file.fid);
+      files.release(file, writes(request.flags));
+    }
+  };
+
+  return {
+    [FuseOperation.open]: open,
+    [FuseOperation.create]: (request, source, start) => create(request, decodeName(source, start, request.nameLength)),
+    [FuseOperation.flush]: (request) => settle(request, false),
+    [FuseOperation.fsync]: (request) => settle(request, true),
+    [FuseOperation.release]: release,
+  };
+}
