@@ -4,7 +4,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string_view>
+#include <thread>
+#include <vector>
 
 #include "base/buffer_pool.h"
 #include "base/event_sink.h"
@@ -60,10 +63,14 @@ class FuseSession {
   };
   Statistics statistics() const;
 
+  struct Core;  // fuse/session_core.h
+
  private:
-  struct Core;
   explicit FuseSession(std::shared_ptr<Core> core);
   std::shared_ptr<Core> core_;
+  std::mutex stop_mutex_;
+  bool stopped_ = false;
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace ibexfs

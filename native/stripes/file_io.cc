@@ -23,6 +23,7 @@ void FileTable::Core::start_behind(FileOperation* operation) {
 void FileTable::Core::accept(FileOperation* operation) {
   operation->file->written(operation->offset, operation->length);
   const FileDone accepted = std::exchange(operation->done, nullptr);
+  const auto owner = operation->owner;  // `accepted` may need what it owns
   const FileOutcome outcome{StatusCode::kOk, 0, operation->length};
   // Registered before it is acknowledged, so that a read which follows the answer waits for it; sent after,
   // so that the writer goes on meanwhile. Once admitted false another thread may run and end it.

@@ -1,0 +1,61 @@
+// One FUSE thread: reads requests from its descriptor until none is left, dispatches them, sleeps. Internal
+// to fuse.
+#pragma once
+
+#include <array>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "base/buffer_pool.h"
+#include "fuse/session_core.h"
+#include "stripes/chunk_client.h"
+
+namespace ibexfs {
+
+class FuseWorker {
+ public:
+  FuseWorker(std::shared_ptr<FuseSession::Core> core, int fd) : core_(std::move(core)), fd_(fd) {}
+  void run();
+
+ private:
+  // Headers of a WRITE, so that its data starts at the start of a page in data_.
+  static constexpr size_t kHeadBytes = sizeof(fuse_in_header) + sizeof(fuse_write_in);
+
+  enum class Round { kEmpty, kMore, kEnd };
+  Round serve_queue();
+  void dispatch(size_t bytes);
+
+  void read_request(const RequestOrigin& origin);
+  void write_request(const RequestOrigin& origin, const fuse_in_header& header);
+  void seek_request(const RequestOrigin& origin);
+  void name_request(const RequestOrigin& origin, const fuse_in_header& header);
+  // A name request that must not run before pending data has reached the targets.
+  void after_data(const RequestOrigin& origin, uint32_t opcode, NameRequest& request);
+  void collect_forgets(const fuse_in_header& header);
+  void push_forgets();
+  void clear_set_id(uint64_t node, const fuse_in_header& header);
+
+  // Waits until the pool has a block; empty when the session stops.
+  Buffer allocate(size_t bytes);
+  // The request behind its header, in one piece.
+  Bytes body();
+  template <typename Struct>
+  bool arguments(Struct& out) {
+    const Bytes bytes = body();
+    if (bytes.size() < sizeof(Struct)) return false;
+    std::memcpy(&out, bytes.data(), sizeof(Struct));
+    return true;
+  }
+
+  const std::shared_ptr<FuseSession::Core> core_;
+  const int fd_;
+  alignas(8) std::array<uint8_t, kHeadBytes> head_;
+  Buffer data_;  // kFuseDataBytesMax, taken by the WRITE that filled it
+  size_t received_bytes_ = 0;
+  std::vector<uint8_t> joined_;
+  std::vector<fuse_forget_one> forgets_;
+  ChunkSendBatch* batch_ = nullptr;
+};
+
+}  // namespace ibexfs
