@@ -6,10 +6,11 @@
       "sources": [
         "<!@(node -p \"const s = require('./native/sources.json'); [...s.library, ...s.addon].map((path) => 'native/' + path).join(' ')\")"
       ],
-      "include_dirs": ["native", "<!@(node -p \"require('node-addon-api').include_dir\")"],
+      "include_dirs": ["native"],
       "defines": ["NAPI_VERSION=9", "NAPI_DISABLE_CPP_EXCEPTIONS"],
-      "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-std=gnu++1y"],
-      "cflags_cc": ["-std=gnu++20", "-fno-exceptions", "-fno-rtti", "-fvisibility=hidden", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror"],
+      "cflags_cc!": ["-std=gnu++17"],
+      "cflags_cc": ["-std=gnu++20", "-fno-exceptions", "-fno-rtti", "-fvisibility=hidden", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror",
+                    "-isystem", "<!(node -p \"require('path').resolve(require('node-addon-api').include_dir)\")"],
       "cflags!": ["-Wno-unused-parameter"],
       "ldflags": ["-Wl,--as-needed"],
       "libraries": ["-ldl", "-lpthread"]
