@@ -48,9 +48,10 @@ export interface NativeRuntime {
   removeTarget(target: number): void;
   openFile(fid: number, stripeSize: number, targets: Uint32Array, size: number): number;
   closeFile(slot: number): void;
+  /** After a truncation. */
   setFileSize(slot: number, size: number): void;
-  /** The metadata server has taken this time of change: the file is clean unless it was written since. */
-  fileSettled(slot: number, mtimeMicroseconds: number): void;
+  /** What the metadata server says; left alone while writes of this process are not settled. */
+  adoptFileSize(slot: number, size: number): void;
   /** The metadata server has taken this mtime: the file is clean unless it was written since. */
   settleFile(file: number, mtimeMicroseconds: number): void;
   /**

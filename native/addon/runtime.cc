@@ -74,6 +74,7 @@ Napi::Function RuntimeObject::define(Napi::Env env) {
                       InstanceMethod("openFile", &Self::open_file),
                       InstanceMethod("closeFile", &Self::close_file),
                       InstanceMethod("setFileSize", &Self::set_file_size),
+                      InstanceMethod("adoptFileSize", &Self::adopt_file_size),
                       InstanceMethod("settleFile", &Self::settle_file),
                       InstanceMethod("registerBuffer", &Self::register_buffer),
                       InstanceMethod("releaseBuffer", &Self::release_buffer),
@@ -247,6 +248,12 @@ Napi::Value RuntimeObject::close_file(const Napi::CallbackInfo& info) {
 Napi::Value RuntimeObject::set_file_size(const Napi::CallbackInfo& info) {
   IBEXFS_NEED_CORE(info);
   core_->files().set_size(u32(info, 0), u64(info, 1));
+  return info.Env().Undefined();
+}
+
+Napi::Value RuntimeObject::adopt_file_size(const Napi::CallbackInfo& info) {
+  IBEXFS_NEED_CORE(info);
+  core_->files().adopt_size(u32(info, 0), u64(info, 1));
   return info.Env().Undefined();
 }
 

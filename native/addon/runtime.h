@@ -34,6 +34,7 @@ class RuntimeObject : public Napi::ObjectWrap<RuntimeObject> {
   Napi::Value open_file(const Napi::CallbackInfo& info);
   Napi::Value close_file(const Napi::CallbackInfo& info);
   Napi::Value set_file_size(const Napi::CallbackInfo& info);
+  Napi::Value adopt_file_size(const Napi::CallbackInfo& info);
   Napi::Value settle_file(const Napi::CallbackInfo& info);
   Napi::Value register_buffer(const Napi::CallbackInfo& info);
   Napi::Value release_buffer(const Napi::CallbackInfo& info);

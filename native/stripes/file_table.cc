@@ -199,6 +199,10 @@ void FileTable::set_size(FileId file, uint64_t size) {
   if (const auto found = core_->slots.get(file)) found->set_size(size);
 }
 
+void FileTable::adopt_size(FileId file, uint64_t size) {
+  if (const auto found = core_->slots.get(file)) found->adopt_size(size);
+}
+
 void FileTable::settled(FileId file, double mtime_microseconds) {
   if (const auto found = core_->slots.get(file)) found->settled(mtime_microseconds);
 }

@@ -93,6 +93,8 @@ class FileTable {
   bool clean(FileId file) const;
   // Sets the size after a truncation or when the metadata server knows a newer one.
   void set_size(FileId file, uint64_t size);
+  // Takes over what the metadata server says, unless the file has writes that it has not heard of.
+  void adopt_size(FileId file, uint64_t size);
   // The metadata server has taken this mtime: marks the file clean unless it was written since.
   void settled(FileId file, double mtime_microseconds);
   // kBadDescriptor's test without an operation.

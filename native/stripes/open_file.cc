@@ -128,6 +128,13 @@ void OpenFile::set_size(uint64_t size) {
   publish();
 }
 
+void OpenFile::adopt_size(uint64_t size) {
+  const std::lock_guard lock(mutex_);
+  if (mtime_ != 0) return;
+  size_ = size;
+  publish();
+}
+
 void OpenFile::settled(double mtime_microseconds) {
   const std::lock_guard lock(mutex_);
   if (mtime_ == mtime_microseconds) mtime_ = 0;

@@ -78,6 +78,8 @@ class OpenFile {
   bool clean() const;
   uint64_t size() const;
   void set_size(uint64_t size);
+  // Nothing happens when writes are not settled yet: they know better.
+  void adopt_size(uint64_t size);
   void settled(double mtime_microseconds);
   bool take_clear_set_id();
   // The slot belongs to another file from now on.

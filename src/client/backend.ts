@@ -21,7 +21,7 @@ export interface ManagementCalls {
 }
 
 export type NativeBuffers = Pick<NativeRuntime, 'registerBuffer' | 'releaseBuffer'>;
-export type NativeFiles = Pick<NativeRuntime, 'fileStates' | 'openFile' | 'closeFile' | 'setFileSize' | 'settleFile'>;
+export type NativeFiles = Pick<NativeRuntime, 'fileStates' | 'openFile' | 'closeFile' | 'setFileSize' | 'adoptFileSize' | 'settleFile'>;
 
 export interface FileIo {
   readonly native: NativeFiles;

@@ -30,8 +30,9 @@ export class FileStates {
     return this.#doubles[(file & SLOT_MASK) * DOUBLES_PER_SLOT + MTIME_US] as number;
   }
 
+  /** After a truncation. */
   setSize(file: number, size: number): void {
-    if (this.size(file) !== size) this.#native.setFileSize(file, size);
+    this.#native.setFileSize(file, size);
   }
 
   /** The metadata server knows of every write up to `mtimeUs`; a later one leaves the file dirty. */
@@ -50,8 +51,12 @@ export class FileStates {
    */
   merge(file: number, attributes: Attributes): Attributes {
     const mtimeUs = this.mtimeUs(file);
-    if (mtimeUs === 0) this.setSize(file, attributes.size);
-    else overlay(attributes, this.size(file), mtimeUs);
+    if (mtimeUs === 0) {
+      // A write may come in between: native code looks again.
+      if (this.size(file) !== attributes.size) this.#native.adoptFileSize(file, attributes.size);
+    } else {
+      overlay(attributes, this.size(file), mtimeUs);
+    }
     return attributes;
   }
 }
