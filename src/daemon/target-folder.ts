@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { ensureFolder, type FolderLock, lockFolder } from './folder.js';
 import { type NodeIdentity, openTargetIdentity, saveNodeIdentity, saveTargetIdentity, type TargetIdentity } from './identity.js';
 import type { RegisteredFolder } from './registration.js';
+import { StartupError } from './startup-error.js';
 import { type FolderUsage, folderUsage } from './usage.js';
 import type { TargetKind } from '../wire/cluster-map.js';
 import type { TargetId } from '../wire/fid.js';
@@ -87,9 +88,13 @@ export class TargetFolder implements RegisteredFolder {
     return this.#identity;
   }
 
-  /** @throws StartupError when the folder or its content cannot be written */
+  /** @throws StartupError when the disk is no longer the same, or cannot be written */
   async check(): Promise<void> {
-    const { content } = this.#options;
+    const { content, kind, nodeFile } = this.#options;
+    const found = await openTargetIdentity({ folder: this.folder, kind, nodeFolder: nodeFile.folder, lastTarget: this.target });
+    if (found.token !== this.#identity.token) {
+      throw new StartupError('ERR_WRONG_DISK', `target folder ${this.folder} holds another target than when the daemon started; restart the daemon if that is meant`);
+    }
     await ensureFolder(this.folder, 'target folder');
     if (content !== undefined) await ensureFolder(join(this.folder, content), 'target folder');
   }
