@@ -45,6 +45,10 @@ export interface MetaLimits {
   readonly rememberClientMs: number;
   /** How long the opens of a client that is gone, and after a start all unlinked files, are kept. */
   readonly openGraceMs: number;
+  /** Files that one client has open at one time. */
+  readonly clientOpensMax: number;
+  /** Chunks of one file that are cut at one time. */
+  readonly chunksInFlightMax: number;
   /** Removed files whose chunks are being removed at one time. */
   readonly removalsInFlightMax: number;
   /** First and longest pause before a removal that failed is tried again. */
@@ -60,9 +64,11 @@ export const defaultMetaLimits: MetaLimits = {
   rememberedClientsMax: 100_000,
   rememberClientMs: 24 * 3_600_000,
   openGraceMs: 60_000,
+  clientOpensMax: 1_000_000,
+  chunksInFlightMax: 64,
   removalsInFlightMax: 32,
   removalRetryMs: 500,
-  removalRetryMsMax: 60_000,
+  removalRetryMsMax: 15_000,
 };
 
 /** What the root directory passes on until someone changes it. */

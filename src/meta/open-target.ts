@@ -1,0 +1,109 @@
+/** Opens a metadata target: its store, what a new one needs, and the background work. */
+import { randomBytes } from 'node:crypto';
+import { statfs } from 'node:fs/promises';
+import { IbexError } from '../wire/errors.js';
+import { formatFid, ROOT_FID } from '../wire/fid.js';
+import { Answers } from './answers.js';
+import { wallClock } from './clock.js';
+import { FidAllocator } from './fid-allocator.js';
+import { FileLocks } from './file-locks.js';
+import { encodeDefaults, FileType } from './inode.js';
+import { createInode, findInode } from './inodes.js';
+import type { NameHashKey } from './name-hash.js';
+import { OpenFiles } from './open-files.js';
+import { Orphans } from './orphans.js';
+import { Remover } from './remover.js';
+import { Service } from './service.js';
+import type { MetaState } from './state.js';
+import { Store } from './store/store.js';
+import { groupBytes, HASH_KEY } from './tables.js';
+import { defaultLayout, defaultMetaLimits, type MetaTarget, type MetaTargetOptions } from './types.js';
+
+/** Bytes of disk that an inode with its name takes, about; for the number of inodes that may still be created. */
+const INODE_DISK_BYTES = 512;
+
+/** @throws IbexError when the folder is in use, damaged or of another format; it says what to do */
+export async function openMetaTarget(options: MetaTargetOptions): Promise<MetaTarget> {
+  const { folder, logger, crc32c, durability, mapBytesMax, acceptLoss, onFatal } = options;
+  const store = await Store.open({ folder, logger, crc32c, groupBytes, durability, mapBytesMax, acceptLoss, onFatal });
+  try {
+    return await startTarget(options, store);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+async function startTarget(options: MetaTargetOptions, store: Store): Promise<MetaTarget> {
+  const { logger, chunks } = options;
+  const limits = { ...defaultMetaLimits, ...options.limits };
+  const isNew = store.get(HASH_KEY) === undefined;
+  const hashKey = loadHashKey(store);
+  const orphans = new Orphans();
+  const opens = new OpenFiles({ graceMs: limits.openGraceMs, clientOpensMax: limits.clientOpensMax, ended: (files) => orphans.ended(state, files) });
+  const state: MetaState = {
+    store, logger, limits, chunks, hashKey, orphans, opens,
+    map: options.map,
+    owns: options.owns ?? (() => true),
+    now: wallClock(),
+    fids: new FidAllocator(store, options.grantSequences, logger),
+    locks: new FileLocks(),
+    commit: () => service.commit(),
+    turn: randomBytes(2).readUInt16LE(),
+    operations: 0,
+  };
+  if (options.ownsRoot) makeRoot(state, options);
+  await store.commit();
+  const answers = new Answers(store, limits, logger);
+  const remover = new Remover(store, chunks, limits, logger);
+  const service: Service = new Service(state, answers, remover);
+  if (!isNew) orphans.startGrace(state, limits.openGraceMs);
+  remover.wake();
+  // Creating waits for it, nothing else does.
+  void state.fids.ready();
+  return {
+    service,
+    usage: () => usage(options.folder, service),
+    close: async () => {
+      orphans.close();
+      opens.close();
+      answers.close();
+      await service.idle();
+      await Promise.all([remover.close(), state.fids.close()]);
+      await store.close();
+    },
+  };
+}
+
+function loadHashKey(store: Store): NameHashKey {
+  let bytes = store.get(HASH_KEY);
+  if (bytes === undefined) {
+    bytes = randomBytes(8);
+    const made = bytes;
+    store.transaction(() => store.put(HASH_KEY, made));
+  }
+  if (bytes.length !== 8) throw new IbexError('ERR_IO', `the name hash key of the metadata target has ${bytes.length} bytes instead of 8`);
+  return { k0: bytes.readInt32LE(0), k1: bytes.readInt32LE(4) };
+}
+
+function makeRoot(state: MetaState, options: MetaTargetOptions): void {
+  if (findInode(state, ROOT_FID) !== undefined) return;
+  state.store.transaction(() => {
+    createInode(state, {
+      fid: ROOT_FID,
+      mode: FileType.directory | 0o755,
+      uid: 0,
+      gid: 0,
+      parent: ROOT_FID,
+      body: encodeDefaults(options.rootLayout ?? defaultLayout),
+    }, state.now());
+  });
+  state.logger.info({ target: options.target }, `made the root directory ${formatFid(ROOT_FID)}`);
+}
+
+async function usage(folder: string, service: Service): ReturnType<MetaTarget['usage']> {
+  const { bsize, blocks, bavail } = await statfs(folder);
+  const { inodes } = service.statistics();
+  const inodesFree = Math.floor((bavail * bsize) / INODE_DISK_BYTES);
+  return { bytesTotal: blocks * bsize, bytesFree: bavail * bsize, inodesTotal: inodes + inodesFree, inodesFree };
+}

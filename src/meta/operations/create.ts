@@ -1,0 +1,50 @@
+/** create: a regular file, opened for writing by the caller (its release says write: true). */
+import { IbexError } from '../../wire/errors.js';
+import { addEntry, entryKey, findEntry, type Entry } from '../dentries.js';
+import { attributesOf, encodeLayout, FileType, InodeFlag, layoutOf, MODE_BITS } from '../inode.js';
+import { createInode, loadDirectory, loadFile, saveInode } from '../inodes.js';
+import type { MetaState } from '../state.js';
+import type { CallOrigin } from '../types.js';
+import { groupOf } from './make.js';
+import { openFor } from './open.js';
+import type { Change, Response } from './operation.js';
+import { chooseLayout } from './layout-choice.js';
+
+export const create: Change<'create'> = {
+  apply(state, request, origin) {
+    const directory = loadDirectory(state, request.parent);
+    const key = entryKey(state, request.parent, request.name);
+    const existing = findEntry(state, key);
+    if (existing !== undefined) return openExisting(state, request, existing, origin);
+    const now = state.now();
+    const layout = chooseLayout(state, directory, request.layout);
+    const inode = createInode(state, {
+      fid: state.fids.next(),
+      mode: FileType.file | (request.mode & MODE_BITS),
+      uid: request.uid,
+      gid: groupOf(directory, request.gid),
+      flags: InodeFlag.mayHaveChunks,
+      body: encodeLayout(layout),
+    }, now);
+    addEntry(state, directory, key, { fid: inode.fid, type: FileType.file }, 0, now);
+    openFor(state, origin, inode.fid, true);
+    return { attributes: attributesOf(inode), layout, created: true };
+  },
+  repeated(state, _request, response, origin) {
+    state.opens.opened(origin.clientId, response.attributes.fid, true);
+  },
+};
+
+function openExisting(state: MetaState, request: { name: string; exclusive: boolean }, entry: Entry, origin: CallOrigin): Response<'create'> {
+  if (request.exclusive) throw new IbexError('ERR_EXISTS', JSON.stringify(request.name));
+  if (entry.type === FileType.directory) throw new IbexError('ERR_IS_DIRECTORY', JSON.stringify(request.name));
+  // A link or a special file came in between: the caller looks it up and follows or opens it.
+  if (entry.type !== FileType.file) throw new IbexError('ERR_EXISTS', `${JSON.stringify(request.name)} is not a regular file`);
+  const inode = loadFile(state, entry.fid);
+  if ((inode.flags & InodeFlag.mayHaveChunks) === 0) {
+    inode.flags |= InodeFlag.mayHaveChunks;
+    saveInode(state, inode);
+  }
+  openFor(state, origin, inode.fid, true);
+  return { attributes: attributesOf(inode), layout: layoutOf(inode), created: false };
+}

@@ -1,0 +1,91 @@
+/**
+ * setAttributes and settle. Whether the caller may is the business of its kernel (default_permissions).
+ *
+ * A new size first cuts the chunks and then changes the inode, one at a time per file: when a target fails, the
+ * file keeps its size. Whoever changes a size has flushed and settled its own writes of the file before.
+ */
+import { IbexError } from '../../wire/errors.js';
+import { type Fid, formatFid } from '../../wire/fid.js';
+import { cutChunks } from '../chunk-cutting.js';
+import { attributesOf, type Inode, isDirectory, MODE_BITS, SET_GID, SET_UID } from '../inode.js';
+import { loadFile, loadInode, saveInode, stampChange, stampModification } from '../inodes.js';
+import type { MetaState } from '../state.js';
+import type { Change, Request } from './operation.js';
+
+/** As the kernel's limit for offsets, and safe in a float64. */
+const FILE_BYTES_MAX = 2 ** 53 - 2 ** 30;
+const GROUP_EXECUTE = 0o010;
+
+export const setAttributes: Change<'setAttributes'> = {
+  before(state, { fid, size }) {
+    return size === undefined ? undefined : resize(state, fid, size);
+  },
+  apply(state, request) {
+    const inode = request.size === undefined ? loadInode(state, request.fid) : loadFile(state, request.fid);
+    const now = state.now();
+    if (request.size !== undefined) {
+      inode.size = request.size;
+      stampModification(inode, now);
+    }
+    changeOwner(inode, request);
+    if (request.mode !== undefined) inode.mode = (inode.mode & ~MODE_BITS) | (request.mode & MODE_BITS);
+    if (request.atime !== undefined) {
+      inode.atime = request.atime;
+      inode.atimeNs = request.atimeNs ?? 0;
+    }
+    if (request.mtime !== undefined) {
+      inode.mtime = request.mtime;
+      inode.mtimeNs = request.mtimeNs ?? 0;
+    }
+    stampChange(inode, now);
+    saveInode(state, inode);
+    return { attributes: attributesOf(inode) };
+  },
+};
+
+/** chown(2): a file that changes hands loses set-user-id, and set-group-id where that means execution. */
+function changeOwner(inode: Inode, request: Request<'setAttributes'>): void {
+  if (request.uid === undefined && request.gid === undefined) return;
+  inode.uid = request.uid ?? inode.uid;
+  inode.gid = request.gid ?? inode.gid;
+  if (isDirectory(inode)) return;
+  inode.mode &= ~SET_UID;
+  if ((inode.mode & GROUP_EXECUTE) !== 0) inode.mode &= ~SET_GID;
+}
+
+async function resize(state: MetaState, fid: Fid, size: number): Promise<() => void> {
+  if (size > FILE_BYTES_MAX) throw new IbexError('ERR_FILE_TOO_BIG', `${formatFid(fid)}: ${size} bytes, at most ${FILE_BYTES_MAX}`);
+  const free = await state.locks.take(fid);
+  try {
+    await cutChunks(state, loadFile(state, fid), size);
+  } catch (error) {
+    free();
+    throw error;
+  }
+  return free;
+}
+
+export const settle: Change<'settle'> = {
+  before(state, { fid }) {
+    // Not between the cut of the chunks and the new size.
+    return state.locks.isHeld(fid) ? state.locks.take(fid) : undefined;
+  },
+  apply(state, { fid, size, mtime, mtimeNs }) {
+    if (size > FILE_BYTES_MAX) throw new IbexError('ERR_FILE_TOO_BIG', `${formatFid(fid)}: ${size} bytes, at most ${FILE_BYTES_MAX}`);
+    const inode = loadFile(state, fid);
+    const later = mtime > inode.mtime || (mtime === inode.mtime && mtimeNs > inode.mtimeNs);
+    if (size > inode.size || later) {
+      inode.size = Math.max(inode.size, size);
+      if (later) {
+        inode.mtime = mtime;
+        inode.mtimeNs = mtimeNs;
+      }
+      stampChange(inode, state.now());
+      saveInode(state, inode);
+    }
+    return { attributes: attributesOf(inode) };
+  },
+  after(state, { durable }) {
+    return durable ? state.store.syncLog() : undefined;
+  },
+};

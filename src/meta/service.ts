@@ -1,0 +1,127 @@
+/**
+ * Runs operations: stored answers for retries, one transaction each, waiting where chunks or the disk must be
+ * waited for. No network: whoever serves it calls the handlers of a batch and then `commit`, in one turn of the
+ * event loop, and sends the answers only afterwards.
+ */
+import { type Message, meta } from '../wire/messages.js';
+import type { Answers } from './answers.js';
+import { changes, reads } from './operations/index.js';
+import type { Change, MetaName, Read, Request, Response } from './operations/operation.js';
+import { statistics } from './operations/target.js';
+import type { Remover } from './remover.js';
+import type { MetaState } from './state.js';
+import type { CallOrigin, MetaHandlers, MetaService } from './types.js';
+
+/** A change that waits: a retry of it waits along instead of starting it again. */
+interface Underway {
+  readonly sequence: number;
+  readonly response: Promise<unknown>;
+}
+
+export class Service implements MetaService {
+  readonly handlers: MetaHandlers;
+  readonly #state: MetaState;
+  readonly #answers: Answers;
+  readonly #remover: Remover;
+  readonly #underway = new Map<string, Underway>();
+
+  constructor(state: MetaState, answers: Answers, remover: Remover) {
+    this.#state = state;
+    this.#answers = answers;
+    this.#remover = remover;
+    const handlers: Record<string, unknown> = {};
+    for (const [name, read] of Object.entries(reads)) {
+      handlers[name] = (request: never) => {
+        state.operations++;
+        return (read as Read<MetaName>)(state, request);
+      };
+    }
+    for (const [name, change] of Object.entries(changes)) {
+      const message = meta[name as MetaName] as Message;
+      handlers[name] = (request: never, origin: CallOrigin) => {
+        state.operations++;
+        return this.#change(message, change as unknown as Change<MetaName>, request, origin);
+      };
+    }
+    this.handlers = handlers as unknown as MetaHandlers;
+  }
+
+  commit(): void | Promise<void> {
+    const waits = this.#state.store.commit();
+    this.#remover.wake();
+    return waits;
+  }
+
+  clientOpened(clientId: string): void {
+    this.#state.opens.clientOpened(clientId);
+    this.#answers.clientOpened(clientId);
+  }
+
+  clientClosed(clientId: string): void {
+    this.#state.opens.clientClosed(clientId);
+    this.#answers.clientClosed(clientId);
+  }
+
+  mapChanged(): void {
+    this.#remover.hurry();
+  }
+
+  statistics(): Response<'statistics'> {
+    return statistics(this.#state, {}) as Response<'statistics'>;
+  }
+
+  /** Settles when no change waits any more; for a clean end. */
+  async idle(): Promise<void> {
+    await Promise.allSettled([...this.#underway.values()].map(({ response }) => response));
+  }
+
+  #change<Name extends MetaName>(message: Message, change: Change<Name>, request: Request<Name>, origin: CallOrigin): Response<Name> | Promise<Response<Name>> {
+    const slot = `${origin.clientId} ${origin.channel}`;
+    const underway = this.#underway.get(slot);
+    if (underway !== undefined && origin.sequence > 0 && underway.sequence === origin.sequence) return underway.response as Promise<Response<Name>>;
+
+    const stored = this.#answers.find(message, origin) as Response<Name> | undefined;
+    if (stored !== undefined) {
+      change.repeated?.(this.#state, request, stored, origin);
+      return this.#finish(change, request, stored);
+    }
+    const waits = change.before?.(this.#state, request);
+    if (waits === undefined) return this.#finish(change, request, this.#apply(message, change, request, origin));
+
+    const response = this.#applyAfter(waits, message, change, request, origin);
+    if (origin.sequence === 0) return response;
+    const entry: Underway = { sequence: origin.sequence, response };
+    this.#underway.set(slot, entry);
+    const done = (): void => {
+      if (this.#underway.get(slot) === entry) this.#underway.delete(slot);
+    };
+    response.then(done, done);
+    return response;
+  }
+
+  #apply<Name extends MetaName>(message: Message, change: Change<Name>, request: Request<Name>, origin: CallOrigin): Response<Name> {
+    return this.#state.store.transaction(() => {
+      const response = change.apply(this.#state, request, origin);
+      this.#answers.record(message, origin, response);
+      return response;
+    });
+  }
+
+  async #applyAfter<Name extends MetaName>(waits: Promise<() => void>, message: Message, change: Change<Name>, request: Request<Name>, origin: CallOrigin): Promise<Response<Name>> {
+    const done = await waits;
+    try {
+      const response = this.#apply(message, change, request, origin);
+      await this.commit();
+      await change.after?.(this.#state, request);
+      return response;
+    } finally {
+      done();
+    }
+  }
+
+  /** In a batch the log is written by `commit`, or at once where `after` needs it. */
+  #finish<Name extends MetaName>(change: Change<Name>, request: Request<Name>, response: Response<Name>): Response<Name> | Promise<Response<Name>> {
+    const waits = change.after?.(this.#state, request);
+    return waits === undefined ? response : waits.then(() => response);
+  }
+}
