@@ -55,10 +55,10 @@ export interface NativeRuntime {
   /** The metadata server has taken this mtime: the file is clean unless it was written since. */
   settleFile(file: number, mtimeMicroseconds: number): void;
   /**
-   * Makes memory of an ArrayBuffer known by a number for fileIo. It is kept alive until released, and must
-   * not be transferred or resized meanwhile. Slot 0 is poolMemory.
+   * Makes memory of an ArrayBuffer (a SharedArrayBuffer: by a Uint8Array over it) known by a number for fileIo.
+   * It is kept alive until released, and must not be transferred or resized meanwhile. Slot 0 is poolMemory.
    */
-  registerBuffer(buffer: ArrayBufferLike): number;
+  registerBuffer(buffer: ArrayBuffer | Uint8Array): number;
   releaseBuffer(slot: number): void;
   /** All pool memory, as one ArrayBuffer for its whole life; parts of it are lent by allocatePool. */
   readonly poolMemory: ArrayBuffer;

@@ -33,7 +33,7 @@ export class BufferRegistry {
   use(memory: ArrayBufferLike): number {
     let registration = this.#known.get(memory);
     if (registration === undefined) {
-      registration = { memory, slot: this.#native.registerBuffer(memory), uses: 0, pinned: false };
+      registration = { memory, slot: this.#native.registerBuffer(nameable(memory)), uses: 0, pinned: false };
       this.#known.set(memory, registration);
     } else if (registration.uses === 0 && this.#idle.delete(registration)) {
       this.#idleBytes -= memory.byteLength;
@@ -103,4 +103,9 @@ export class BufferRegistry {
     this.#known.delete(registration.memory);
     this.#native.releaseBuffer(registration.slot);
   }
+}
+
+/** N-API cannot name a SharedArrayBuffer itself, only a view of it. */
+function nameable(memory: ArrayBufferLike): ArrayBuffer | Uint8Array {
+  return memory instanceof ArrayBuffer ? memory : new Uint8Array(memory);
 }

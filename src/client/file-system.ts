@@ -105,10 +105,14 @@ export class ClusterFileSystem implements FileSystem {
     const parent = this.#knownParent(path);
     if (parent === undefined) return this.#attributesByWalk(path, follow, options?.signal).catch(fail);
     const name = path.slice(path.lastIndexOf('/') + 1);
-    return this.#core.calls.meta(parent, meta.lookup, { parent, name }, options).then(({ attributes }) => {
-      if (follow && (attributes.mode & S_IFMT) === S_IFLNK) return this.#attributesByWalk(path, true, options?.signal).catch(fail);
-      return new Stats(this.#core.files.merge(attributes));
-    }, fail);
+    try {
+      return this.#core.calls.meta(parent, meta.lookup, { parent, name }, options).then(({ attributes }) => {
+        if (follow && (attributes.mode & S_IFMT) === S_IFLNK) return this.#attributesByWalk(path, true, options?.signal).catch(fail);
+        return new Stats(this.#core.files.merge(attributes));
+      }, fail);
+    } catch (error) {
+      return Promise.reject(fileError(error, syscall, path) as Error);
+    }
   }
 
   /** As a walk to the directory first, so that the next path in it is one RPC; then to the name. */

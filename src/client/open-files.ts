@@ -174,7 +174,13 @@ export class OpenFiles {
     if (this.#releases.length === 0) return;
     const byTarget = new Map<TargetId, Opening[]>();
     for (const opening of this.#releases) {
-      const owner = this.#calls.metaOf(opening.fid);
+      let owner: TargetId;
+      try {
+        owner = this.#calls.metaOf(opening.fid);
+      } catch (error) {
+        this.#warn(error, `release of file ${opening.fid}`);
+        continue;
+      }
       const list = byTarget.get(owner);
       if (list === undefined) byTarget.set(owner, [opening]);
       else list.push(opening);

@@ -19,6 +19,8 @@ export interface DaemonContext {
   readonly logger: Logger;
   /** Ends the process with a failure: it can no longer keep its promises. */
   fatal(error: Error): void;
+  /** Ends the process as if it had been asked to: there is nothing left to do. */
+  finish(reason: string): void;
 }
 
 interface Stop {
@@ -49,7 +51,7 @@ export async function runDaemon(name: string, log: LogSettings, start: (context:
   };
   const removeHandlers = handleProcessEvents(logger, reopen, end, fatal);
   try {
-    const daemon = await Promise.race([start({ logger, fatal }), ended]);
+    const daemon = await Promise.race([start({ logger, fatal, finish: (reason) => end({ reason, failed: false }) }), ended]);
     if (!('stop' in daemon)) return daemon.failed ? 1 : 0;
     logger.info(daemon.summary);
     const stopWatchdog = tellServiceManager(daemon);

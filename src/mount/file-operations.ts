@@ -1,6 +1,7 @@
 /** open, create, flush, fsync, release: the life of open files. Reads and writes are native code's alone. */
 import { constants } from 'node:fs';
 import type { OpenFile } from '../client/open-files.js';
+import { IbexError } from '../wire/errors.js';
 import type { Fid } from '../wire/fid.js';
 import { FuseOperation, type FuseRequestEvent } from '../wire/generated.js';
 import { type Attributes, meta } from '../wire/messages.js';
@@ -56,7 +57,11 @@ export function fileOperations(context: MountContext): Operations {
     const { uid, gid, flags } = request;
     const exclusive = (flags & O_EXCL) !== 0;
     const mode = (request.mode & ~request.umask) >>> 0;
-    const answer = await calls.meta(parent, meta.create, { parent, name, mode, uid, gid, exclusive });
+    const answer = await calls.meta(parent, meta.create, { parent, name, mode, uid, gid, exclusive }).catch((error: unknown) => {
+      // A link or a directory came in between: with ESTALE the kernel looks again instead of failing.
+      const lookAgain = !exclusive && error instanceof IbexError && error.kind === 'ERR_EXISTS';
+      throw lookAgain ? new ErrnoError(Errno.ESTALE, error.message) : error;
+    });
     let { attributes } = answer;
     const file = files.opened(attributes, answer.layout, true);
     changes.note(parent);
