@@ -12,7 +12,7 @@
       "cflags_cc": ["-std=gnu++20", "-fno-exceptions", "-fno-rtti", "-fvisibility=hidden", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror",
                     "-isystem", "<!(node -p \"require('path').resolve(require('node-addon-api').include_dir)\")"],
       "cflags!": ["-Wno-unused-parameter"],
-      "ldflags": ["-Wl,--as-needed"],
+      "ldflags": ["-static-libstdc++", "-static-libgcc", "-Wl,--as-needed", "-Wl,--exclude-libs,ALL"],
       "libraries": ["-ldl", "-lpthread"]
     }
   ]

@@ -63,7 +63,7 @@ void Core::close() {
   listeners_.clear();
   if (chunk_client_) chunk_client_->close();
   for (const auto& connection : connections_.all()) connection->close(Status(StatusCode::kShuttingDown, "process is closing"));
-  for (int rounds = 0; loop_ && rounds < 64 && !connections_.all().empty(); rounds++) loop_->run_once(rounds < 8 ? 0 : 20);
+  for (int rounds = 0; loop_ && rounds < 32 && !connections_.all().empty(); rounds++) loop_->run_once(rounds < 8 ? 0 : 10);
   threads_.clear();
   chunk_server_.reset();
   files_.reset();
