@@ -1,8 +1,13 @@
-/** Helpers of the metadata tests: a plain CRC-32C, folders that go away, a recording chunk side. */
+/** Helpers of the metadata tests: a plain CRC-32C, folders that go away, a target without network, a recording chunk side. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
+import { openMetaTarget } from '../../src/meta/open-target.js';
+import type { CallOrigin, ChunkOperations, MetaTarget, MetaTargetOptions } from '../../src/meta/types.js';
+import type { ClusterMap, TargetEntry } from '../../src/wire/cluster-map.js';
+import type { Fid, NodeId, TargetId } from '../../src/wire/fid.js';
+import type { meta, RequestOf, ResponseOf } from '../../src/wire/messages.js';
 
 const table = new Uint32Array(256).map((_, byte) => {
   let value = byte;
@@ -23,4 +28,85 @@ export function testFolder(t: { teardown(done: () => unknown): unknown }): strin
   const folder = mkdtempSync(join(tmpdir(), 'ibexfs-meta-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
+}
+
+/** A cluster of `count` online storage targets, ids from 101, in the pool 'default'. */
+export function clusterMap(count: number, change: (target: TargetEntry, index: number) => Partial<TargetEntry> = () => ({})): ClusterMap {
+  const targets = Array.from({ length: count }, (_, index): TargetEntry => {
+    const target: TargetEntry = {
+      id: (101 + index) as TargetId, kind: 'storage', node: 11 as NodeId, alias: `storage-${index}`, pool: 'default', reachability: 'online', consistency: 'good',
+      since: 1, bytesTotal: 1e12, bytesFree: 5e11, inodesTotal: 1e6, inodesFree: 1e6,
+    };
+    return { ...target, ...change(target, index) };
+  });
+  return { clusterId: 'test', version: 1, nodes: [], targets, pools: [{ name: 'default' }], sequences: [], rootTarget: 1 as TargetId };
+}
+
+export interface ChunkCall {
+  readonly do: 'truncate' | 'remove';
+  readonly target: TargetId;
+  readonly fid: Fid;
+  readonly column: number;
+  readonly length: number;
+}
+
+/** Records what is asked of chunks; `fail` makes calls reject. For decisions of the metadata side only. */
+export class RecordedChunks implements ChunkOperations {
+  calls: ChunkCall[] = [];
+  fail: (call: ChunkCall) => Error | undefined = () => undefined;
+  /** When set, calls wait for it. */
+  gate: Promise<void> | undefined;
+
+  async #call(call: ChunkCall): Promise<void> {
+    this.calls.push(call);
+    await this.gate;
+    const error = this.fail(call);
+    if (error !== undefined) throw error;
+  }
+  truncate(target: TargetId, fid: Fid, column: number, length: number): Promise<void> {
+    return this.#call({ do: 'truncate', target, fid, column, length });
+  }
+  remove(target: TargetId, fid: Fid, column: number): Promise<void> {
+    return this.#call({ do: 'remove', target, fid, column, length: 0 });
+  }
+  async stat(): Promise<{ size: number; blocks: number }> {
+    return { size: 0, blocks: 0 };
+  }
+  async sync(): Promise<void> {}
+}
+
+export interface TestTarget {
+  readonly target: MetaTarget;
+  readonly chunks: RecordedChunks;
+  /** Calls a handler as a batch of its own and waits for its answer. */
+  call<Name extends keyof typeof meta>(name: Name, request: RequestOf<(typeof meta)[Name]>, origin?: Partial<CallOrigin>): Promise<ResponseOf<(typeof meta)[Name]>>;
+}
+
+/** Never the same range twice, as mgmtd does it. */
+let granted = 0;
+
+export async function openTarget(folder: string, more: Partial<MetaTargetOptions> = {}): Promise<TestTarget> {
+  const chunks = (more.chunks as RecordedChunks | undefined) ?? new RecordedChunks();
+  const map = clusterMap(4);
+  const target = await openMetaTarget({
+    folder, target: 1 as TargetId, logger: silent, crc32c, chunks, map: () => map, ownsRoot: true,
+    grantSequences: async (count) => {
+      granted += count;
+      return { first: granted - count + 1, last: granted };
+    },
+    ...more,
+  });
+  const { service } = target;
+  await new Promise((resolve) => setImmediate(resolve));
+  return {
+    target,
+    chunks,
+    async call(name, request, origin) {
+      const answer = service.handlers[name](request as never, { clientId: 'client', channel: 0, sequence: 0, ...origin });
+      const logged = service.commit();
+      const response = await answer;
+      await logged;
+      return response as never;
+    },
+  };
 }
