@@ -1,0 +1,47 @@
+/** `ibex target list`: where metadata and file data are kept. */
+import type { Command } from 'commander';
+import type { ClusterMap, TargetEntry } from '../../wire/cluster-map.js';
+import { mgmt } from '../../wire/messages.js';
+import { withCluster } from '../connections.js';
+import { action, examples } from '../context.js';
+import { formatBytes, formatPercent } from '../output/format.js';
+import { paintConsistency, paintReachability } from '../output/state.js';
+import type { Column } from '../output/table.js';
+
+function columns(map: ClusterMap): readonly Column<TargetEntry>[] {
+  const used = (target: TargetEntry): number => target.bytesTotal - target.bytesFree;
+  return [
+    { title: 'ID', align: 'right', value: (target) => String(target.id) },
+    { title: 'NAME', value: (target) => target.alias },
+    { title: 'KIND', value: (target) => target.kind },
+    { title: 'NODE', value: (target) => map.nodes.find((node) => node.id === target.node)?.alias ?? String(target.node) },
+    { title: 'POOL', value: (target) => target.pool },
+    { title: 'STATE', value: (target) => target.reachability, paint: (cell, target) => paintReachability(cell, target.reachability) },
+    { title: 'DATA', value: (target) => target.consistency, paint: (cell, target) => paintConsistency(cell, target.consistency) },
+    { title: 'TOTAL', align: 'right', value: (target) => formatBytes(target.bytesTotal) },
+    { title: 'FREE', align: 'right', value: (target) => formatBytes(target.bytesFree) },
+    { title: 'USED', align: 'right', value: (target) => formatPercent(used(target), target.bytesTotal) },
+  ];
+}
+
+export function define(command: Command): void {
+  command.option('--kind <kind>', 'only targets of this kind: meta or storage').action(
+    action<{ kind?: string }>((context, { kind }) =>
+      withCluster(context, async (cluster) => {
+        const { usage } = await cluster.mgmtd(mgmt.usage, {});
+        const latest = new Map(usage.map((entry) => [entry.target, entry]));
+        const targets = cluster.map.targets
+          .filter((target) => kind === undefined || target.kind === kind)
+          .map((target): TargetEntry => {
+            const { target: _, ...figures } = latest.get(target.id) ?? { target: target.id };
+            return { ...target, ...figures };
+          });
+        context.out.table(columns(cluster.map), targets);
+      }),
+    ),
+  );
+  examples(command, [
+    ['ibex target list', 'every target with its state and space'],
+    ['ibex target list --kind storage --output json', 'storage targets as JSON'],
+  ]);
+}

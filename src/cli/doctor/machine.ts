@@ -1,0 +1,114 @@
+/** Checks of this machine: Node, memory that may be locked, FUSE, RDMA. Each returns one finding. */
+import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { formatBytes } from '../output/format.js';
+import type { Finding } from './finding.js';
+
+const NODE_MAJOR_MIN = 20;
+/** RDMA pins the memory that it moves: a client with its default buffers needs this much. */
+const MEMLOCK_WANTED = 256 * 2 ** 20;
+
+export function findProgram(name: string): string | undefined {
+  return [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin']
+    .map((folder) => join(folder, name))
+    .find((file) => existsSync(file));
+}
+
+export function checkNode(): Finding {
+  const name = 'node';
+  if (Number.parseInt(process.versions.node, 10) >= NODE_MAJOR_MIN) return { name, state: 'ok', detail: process.version };
+  return {
+    name,
+    state: 'wrong',
+    detail: process.version,
+    advice: `ibexfs needs Node ${NODE_MAJOR_MIN} or newer: https://nodejs.org/en/download`,
+  };
+}
+
+export function checkFuseDevice(): Finding {
+  const name = '/dev/fuse';
+  const needed = 'Needed to mount; the ibex command and the Node library work without it.';
+  if (!existsSync(name)) {
+    return {
+      name,
+      state: 'missing',
+      detail: 'not there',
+      advice: `${needed} Load it with modprobe fuse; in a container use --device /dev/fuse --cap-add SYS_ADMIN.`,
+    };
+  }
+  try {
+    accessSync(name, constants.R_OK | constants.W_OK);
+  } catch {
+    const mode = (statSync(name).mode & 0o777).toString(8);
+    return {
+      name,
+      state: 'missing',
+      detail: `mode ${mode}: not for user ${process.getuid?.()}`,
+      advice: `${needed} As root: chmod 666 /dev/fuse, which udev's fuse rule does on most systems.`,
+    };
+  }
+  return { name, state: 'ok', detail: 'can be opened' };
+}
+
+export function checkFusermount(): Finding {
+  const name = 'fusermount3';
+  const found = findProgram(name);
+  if (found === undefined) {
+    const root = process.getuid?.() === 0;
+    const advice = 'Lets users other than root mount. Debian, Ubuntu: apt-get install fuse3; Fedora, RHEL: dnf install fuse3.';
+    return { name, state: root ? 'note' : 'missing', detail: root ? 'not there; root mounts without it' : 'not there', advice };
+  }
+  const setuid = (statSync(found).mode & 0o4000) !== 0;
+  if (setuid || process.getuid?.() === 0) return { name, state: 'ok', detail: found };
+  return {
+    name,
+    state: 'missing',
+    detail: `${found} is not setuid root`,
+    advice: `Users cannot mount with it. As root: chmod u+s ${found}`,
+  };
+}
+
+/** The "Max locked memory" line of /proc/self/limits, in bytes. Pure. */
+export function lockedMemoryLimit(limits: string): number | undefined {
+  const soft = /^Max locked memory\s+(\S+)/m.exec(limits)?.[1];
+  if (soft === undefined) return undefined;
+  return soft === 'unlimited' ? Number.POSITIVE_INFINITY : Number(soft);
+}
+
+export function checkLockedMemory(): Finding {
+  const name = 'locked memory';
+  const limit = lockedMemoryLimit(readFileSync('/proc/self/limits', 'utf8')) ?? 0;
+  const detail = limit === Number.POSITIVE_INFINITY ? 'unlimited' : formatBytes(limit);
+  if (limit >= MEMLOCK_WANTED || process.getuid?.() === 0) return { name, state: 'ok', detail };
+  const advice =
+    'RDMA pins its buffers. In /etc/security/limits.d/ibexfs.conf: "* - memlock unlimited"; in a systemd unit: LimitMEMLOCK=infinity. TCP does not need it.';
+  return { name, state: 'note', detail, advice };
+}
+
+const libraryFolders = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/lib64', '/usr/lib64', '/usr/lib', '/lib'];
+
+export function checkVerbsLibrary(): Finding {
+  const name = 'libibverbs';
+  const found = libraryFolders.map((folder) => join(folder, 'libibverbs.so.1')).find((file) => existsSync(file));
+  if (found !== undefined) return { name, state: 'ok', detail: found };
+  return {
+    name,
+    state: 'note',
+    detail: 'not there; data moves over TCP',
+    advice: 'For RDMA. Debian, Ubuntu: apt-get install libibverbs1 ibverbs-providers; Fedora, RHEL: dnf install libibverbs.',
+  };
+}
+
+export function checkRdmaDevices(): Finding {
+  const name = 'RDMA devices';
+  const folder = '/sys/class/infiniband';
+  const devices = existsSync(folder) ? readdirSync(folder) : [];
+  if (devices.length > 0) return { name, state: 'ok', detail: devices.join(', ') };
+  return {
+    name,
+    state: 'note',
+    detail: 'none; data moves over TCP',
+    advice:
+      'With an InfiniBand or RoCE card: load its driver (modprobe mlx5_ib). To try without one: rdma link add rxe0 type rxe netdev eth0.',
+  };
+}

@@ -1,0 +1,75 @@
+/**
+ * Every command with what the overview says of it. The file of a command is loaded only when it is asked for,
+ * so that `ibex --help` and completion stay quick.
+ */
+import type { Command } from 'commander';
+
+export interface CommandModule {
+  /** Adds arguments, options, examples and the action. */
+  define(command: Command): void;
+}
+
+export interface CommandEntry {
+  /** One word, or two: `node list` stands below `node`. */
+  readonly name: string;
+  readonly summary: string;
+  readonly group: string;
+  readonly hidden?: boolean;
+  load(): Promise<CommandModule>;
+}
+
+const start = 'Start:';
+const look = 'Look at the cluster:';
+const files = 'Files:';
+const tools = 'Tools:';
+
+/** What the first word of two-word commands stands for. */
+export const groupSummaries: Readonly<Record<string, string>> = {
+  node: 'the machines and daemons of the cluster',
+  target: 'the folders that hold metadata and file data',
+  entry: 'how a file or directory is stored',
+  key: "the cluster's secret",
+};
+
+export const commands: readonly CommandEntry[] = [
+  { name: 'dev', group: start, summary: 'run a whole cluster with a mount on this machine', load: () => import('./commands/dev.js') },
+  { name: 'mgmtd', group: start, summary: 'run the management daemon', load: () => import('./commands/mgmtd.js') },
+  { name: 'storage', group: start, summary: 'run a storage daemon', load: () => import('./commands/storage.js') },
+  { name: 'umount', group: start, summary: 'unmount it', load: () => import('./commands/umount.js') },
+  { name: 'status', group: look, summary: 'whether the cluster is well, at a glance', load: () => import('./commands/status.js') },
+  { name: 'node list', group: look, summary: 'daemons: address, state', load: () => import('./commands/node-list.js') },
+  { name: 'target list', group: look, summary: 'targets: state, capacity', load: () => import('./commands/target-list.js') },
+  { name: 'df', group: look, summary: 'space: total, used, free', load: () => import('./commands/df.js') },
+  {
+    name: 'entry info',
+    group: look,
+    summary: 'layout of a file: which chunk lies on which target',
+    load: () => import('./commands/entry-info.js'),
+  },
+  {
+    name: 'entry set',
+    group: files,
+    summary: 'stripe size and count for new files of a directory',
+    load: () => import('./commands/entry-set.js'),
+  },
+  { name: 'ls', group: files, summary: 'list a directory', load: () => import('./commands/ls.js') },
+  { name: 'cp', group: files, summary: 'copy into and out of the file system', load: () => import('./commands/cp.js') },
+  { name: 'cat', group: files, summary: 'write files to standard output', load: () => import('./commands/cat.js') },
+  { name: 'rm', group: files, summary: 'remove files and directories', load: () => import('./commands/rm.js') },
+  { name: 'mkdir', group: files, summary: 'make directories', load: () => import('./commands/mkdir.js') },
+  { name: 'stat', group: files, summary: 'attributes of a file', load: () => import('./commands/stat.js') },
+  { name: 'key generate', group: tools, summary: 'make a key file for a new cluster', load: () => import('./commands/key-generate.js') },
+  { name: 'key token', group: tools, summary: 'bearer token for the HTTP API', load: () => import('./commands/key-token.js') },
+  {
+    name: 'doctor',
+    group: tools,
+    summary: 'what this machine has, what it lacks, how to get it',
+    load: () => import('./commands/doctor.js'),
+  },
+  { name: 'completion', group: tools, summary: 'completion script for bash, zsh or fish', load: () => import('./commands/completion.js') },
+  { name: 'version', group: tools, summary: 'versions of ibexfs, its protocol and Node', load: () => import('./commands/version.js') },
+];
+
+export function findCommand(words: readonly string[]): CommandEntry | undefined {
+  return commands.find(({ name }) => name === words.join(' ') || name === words[0]);
+}
