@@ -6,10 +6,10 @@ import bearerAuth from '@fastify/bearer-auth';
 import helmet from '@fastify/helmet';
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import { type FastifyBaseLogger, type FastifyError, type FastifyInstance, fastify } from 'fastify';
+import { type FastifyBaseLogger, type FastifyError, type FastifyInstance, fastify, LogController } from 'fastify';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
-import Type from 'typebox';
+import Type, { type Static } from 'typebox';
 import type { NodeEntry, TargetEntry } from '../../wire/cluster-map.js';
 import type { Usage } from '../../wire/messages.js';
 import { connectedClients } from '../handlers/clients.js';
@@ -36,7 +36,7 @@ const limits = {
 
 export async function createHttpServer(options: HttpOptions): Promise<FastifyInstance> {
   const loggerInstance: FastifyBaseLogger = options.logger.child({ part: 'http' });
-  const app = fastify({ ...limits, loggerInstance, disableRequestLogging: true, routerOptions: { ignoreTrailingSlash: true } });
+  const app = fastify({ ...limits, loggerInstance, logController: new LogController({ disableRequestLogging: true }), routerOptions: { ignoreTrailingSlash: true } });
   app.server.maxConnections = CONNECTIONS_MAX;
   await app.register(helmet);
   await app.register(swagger, {
@@ -53,9 +53,7 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
 }
 
 async function requireToken(app: FastifyInstance, token: string): Promise<void> {
-  // Its type wants an `error` field, its code sends what it gets.
-  const errorResponse = ((error: Error) => ({ code: 'ERR_NOT_AUTHENTICATED', message: `${error.message}: send "Authorization: Bearer TOKEN"` })) as never;
-  await app.register(bearerAuth, { keys: new Set([token]), addHook: false, errorResponse, verifyErrorLogLevel: 'debug' });
+  await app.register(bearerAuth, { keys: new Set([token]), addHook: false, verifyErrorLogLevel: 'debug' });
   app.addHook('onRequest', (request, reply, done) => {
     if (request.routeOptions.url === '/health') done();
     else void app.verifyBearerAuth?.(request, reply, done);
@@ -64,12 +62,17 @@ async function requireToken(app: FastifyInstance, token: string): Promise<void> 
 
 function answerErrorsAsJson(app: FastifyInstance): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
-    const status = error.statusCode ?? 500;
+    // The token check has set 401 on the reply, not on its error.
+    const status = error.statusCode ?? (reply.statusCode >= 400 ? reply.statusCode : 500);
     if (status >= 500) request.log.error({ err: error }, `${request.method} ${request.url} failed`);
-    const known = status < 500;
-    return reply.code(status).send({ code: known ? 'ERR_INVALID' : 'ERR_INTERNAL', message: known ? error.message : 'internal error; see the log of mgmtd' });
+    return reply.code(status).send(describe(error, status));
   });
   app.setNotFoundHandler((request, reply) => reply.code(404).send({ code: 'ERR_NOT_FOUND', message: `no ${request.method} ${request.url.split('?')[0]} here; see /openapi.json` }));
+}
+
+function describe(error: Error, status: number): Static<typeof HttpError> {
+  if (status === 401) return { code: 'ERR_NOT_AUTHENTICATED', message: `${error.message}: send "Authorization: Bearer TOKEN"` };
+  return status < 500 ? { code: 'ERR_INVALID', message: error.message } : { code: 'ERR_INTERNAL', message: 'internal error; see the log of mgmtd' };
 }
 
 function addRoutes(instance: FastifyInstance, { management, metrics }: HttpOptions): void {
