@@ -1,0 +1,37 @@
+/**
+ * Tests that need something of the machine skip by naming it; where CI says that it should be there
+ * (CI=true), its absence is a failure.
+ */
+import { accessSync, constants } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+
+type Skip = { skip: string } | Record<string, never>;
+
+const probes = {
+  root: () => (process.getuid?.() === 0 ? '' : 'not running as root'),
+  fuse: () => {
+    try {
+      accessSync('/dev/fuse', constants.R_OK | constants.W_OK);
+      return '';
+    } catch (error) {
+      return `/dev/fuse cannot be opened: ${(error as Error).message}`;
+    }
+  },
+  fio: () => programIsMissing('fio'),
+  git: () => programIsMissing('git'),
+  sqlite3: () => programIsMissing('sqlite3'),
+  cc: () => programIsMissing('cc'),
+  make: () => programIsMissing('make'),
+} as const;
+
+function programIsMissing(name: string): string {
+  return spawnSync(name, ['--version']).error === undefined ? '' : `${name} is not installed`;
+}
+
+/** Options for a tap test that needs these. */
+export function needs(...names: (keyof typeof probes)[]): Skip {
+  const missing = names.map((name) => probes[name]()).filter((reason) => reason !== '');
+  if (missing.length === 0) return {};
+  if (process.env['CI'] === 'true') throw new Error(`capability missing on CI: ${missing.join('; ')}`);
+  return { skip: missing.join('; ') };
+}
