@@ -56,7 +56,7 @@ export const orphanKey = (fid: Fid): Key => ORPHANS + fidBytes(fid);
 export const REMOVALS: Key = 'r';
 export const removalKey = (fid: Fid): Key => REMOVALS + fidBytes(fid);
 export const ANSWERS: Key = 'a';
-export const answerKey = (clientId: string, channel: number): Key => `${ANSWERS}${clientId}\0${String.fromCharCode(channel)}`;
+export const answerKey = (clientId: string, channel: number): Key => `${ANSWERS}${clientId}\0${String.fromCharCode(channel >>> 8, channel & 255)}`;
 export const COUNTERS: Key = 's counters';
 export const FID_RANGES: Key = 's fids';
 export const HASH_KEY: Key = 's hash key';

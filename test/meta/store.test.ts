@@ -1,12 +1,12 @@
 /** The store: transactions, scans over both generations and LMDB, commits, recovery, full disks. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
 import { Store, type StoreOptions } from '../../src/meta/store/store.js';
 import { IbexError } from '../../src/wire/errors.js';
-import { crc32c, silent, testFolder } from './support.js';
+import { copyTarget, crc32c, silent, testFolder } from './support.js';
 
 const seed = process.env.IBEXFS_SEED === undefined ? (Date.now() ^ process.pid) & 0x7fffffff : Number(process.env.IBEXFS_SEED);
 t.comment(`IBEXFS_SEED=${seed}`);
@@ -33,12 +33,6 @@ function put(store: Store, entries: Record<string, string | null>): void {
       else store.put(key, value(text));
     }
   });
-}
-
-/** The folder as a kill would leave it: everything but the lock. */
-function copyFolder(from: string, to: string): void {
-  mkdirSync(to, { recursive: true });
-  for (const name of readdirSync(from)) if (!name.startsWith('lock')) cpSync(join(from, name), join(to, name), { recursive: true });
 }
 
 const logsOf = (folder: string): string[] => readdirSync(folder).filter((name) => name.startsWith('log-')).sort().map((name) => join(folder, name));
@@ -126,7 +120,7 @@ t.test('a log cut at any byte keeps exactly the whole entries', async (t) => {
   const whole = readFileSync(log).length;
   for (let cut = 0; cut <= whole; cut++) {
     const place = join(folder, 'cut');
-    copyFolder(join(folder, 'live'), place);
+    copyTarget(join(folder, 'live'), place);
     truncateSync(join(place, log.slice(log.lastIndexOf('/'))), cut);
     const reopened = await Store.open(options(place, never));
     const entries = ends.filter((end) => end <= cut).length;
@@ -156,7 +150,7 @@ t.test('damage in the middle: refused when it was durable, a lost tail when it w
     if (synced) await store.syncLog();
     put(store, { a3: 'three' });
     store.commit();
-    copyFolder(live, place);
+    copyTarget(live, place);
     await store.close();
     const file = join(place, log.slice(log.lastIndexOf('/')));
     const bytes = readFileSync(file);

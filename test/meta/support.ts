@@ -1,5 +1,5 @@
 /** Helpers of the metadata tests: a plain CRC-32C, folders that go away, a target without network, a recording chunk side. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -28,6 +28,18 @@ export function testFolder(t: { teardown(done: () => unknown): unknown }): strin
   const folder = mkdtempSync(join(tmpdir(), 'ibexfs-meta-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
+}
+
+/** The folder of a target as kill -9 would leave it: everything but the lock. The log is copied first, so that LMDB is not older than it. */
+export function copyTarget(from: string, to: string): void {
+  mkdirSync(to, { recursive: true });
+  const names = readdirSync(from).filter((name) => !name.startsWith('lock'));
+  for (const name of names.sort().reverse()) cpSync(join(from, name), join(to, name), { recursive: true });
+}
+
+/** Waits until the condition holds; the test's own timeout bounds it. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 2));
 }
 
 /** A cluster of `count` online storage targets, ids from 101, in the pool 'default'. */
