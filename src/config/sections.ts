@@ -48,6 +48,8 @@ export const http = {
 export const meta = {
   data: path('/var/lib/ibexfs/meta', 'Folder of the metadata target. It must be on a local disk and belong to one daemon alone.'),
   alias: alias('meta'),
+  database_size_max: size('64 MiB', '16 TiB', '1 TiB', 'Largest size of the database; only address space is reserved for it, the file grows as needed.'),
+  accept_loss: toggle(false, 'Start although a part of the log is damaged, giving up what cannot be read. Only after a disk fault and for one start.'),
   durability: choice(['relaxed', 'sync'], 'relaxed', '"sync" has every change on disk before it is answered; "relaxed" once a second and at fsync, so that a power cut may take back the last second.'),
 };
 

@@ -47,6 +47,8 @@ export interface TargetFolderOptions {
   readonly held?: boolean;
   /** Folder inside it for the target's content; made when missing. */
   readonly content?: string;
+  /** Figures that are better than the file system's; undefined while there are none. */
+  readonly usage?: () => Promise<FolderUsage> | undefined;
   /** Brings the target into service; its identity is on disk. */
   readonly serve: (answer: Accepted) => Promise<void> | void;
 }
@@ -100,7 +102,7 @@ export class TargetFolder implements RegisteredFolder {
   }
 
   usage(): Promise<FolderUsage> {
-    return folderUsage(this.folder);
+    return this.#options.usage?.() ?? folderUsage(this.folder);
   }
 
   async accepted(answer: Accepted): Promise<void> {

@@ -10,11 +10,12 @@ import { connectCluster, listen, openEndpoint } from '../daemon/listen.js';
 import { Registration } from '../daemon/registration.js';
 import { type RunningDaemon, runDaemon } from '../daemon/run.js';
 import { NodeFile, TargetFolder } from '../daemon/target-folder.js';
+import { loadNative } from '../native.js';
 import type { Cluster } from '../net/cluster.js';
 import type { Endpoint } from '../net/endpoint.js';
 import type { Address } from '../wire/cluster-map.js';
 import { IbexError, toIbexError } from '../wire/errors.js';
-import type { TargetId } from '../wire/fid.js';
+import type { Fid, TargetId } from '../wire/fid.js';
 import { meta, type Message, mgmt } from '../wire/messages.js';
 import { chunkOperations } from './chunk-operations.js';
 import { openMetaTarget } from './open-target.js';
@@ -138,11 +139,12 @@ class MetaDaemon {
     const rootTarget = await this.#rootTarget(cluster);
     return openMetaTarget({
       folder: join(data, STORE_FOLDER), target, logger: this.#logger, durability, mapBytesMax: databaseSizeMaxBytes, acceptLoss,
-      crc32c: (buffer, seed) => this.#endpoint.runtime.native.crc32c(buffer, seed),
+      crc32c: loadNative().crc32c,
       chunks: chunkOperations(this.#endpoint.runtime),
       map: () => cluster.map,
       grantSequences: (count) => cluster.mgmtd(mgmt.grantSequences, { target, count }),
       ownsRoot: rootTarget === target,
+      owns: (fid) => ownerOf(cluster, fid, target) === target,
       onFatal: this.#fatal,
     });
   }
@@ -194,6 +196,15 @@ class MetaDaemon {
   #hasSession(clientId: string): boolean {
     for (const session of this.#endpoint.sessions.values()) if (session.peer.clientId === clientId) return true;
     return false;
+  }
+}
+
+/** Sequences that were granted a moment ago may not be in the map yet: they are ours. */
+function ownerOf(cluster: Cluster, fid: Fid, self: TargetId): TargetId {
+  try {
+    return cluster.metaOf(fid);
+  } catch {
+    return self;
   }
 }
 
