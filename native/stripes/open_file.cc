@@ -45,6 +45,7 @@ bool OpenFile::admit(FileOperation& operation) {
   if (operation.writes()) {
     pending_writes_.push_back(&operation);
     pending_bytes_ += operation.length;
+    if (state_ != nullptr) store(state_->pending_bytes, static_cast<double>(pending_bytes_));
   }
   if (operation.blockers == 0) return true;
   blocked_.push_back(&operation);
