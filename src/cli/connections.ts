@@ -10,7 +10,7 @@ import type { Context } from './context.js';
 import { CliError, exitCodes } from './exit-codes.js';
 
 /** Commands wait this long for a cluster that does not answer. */
-const CONNECT_TIMEOUT_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 3_000;
 /** A command moves little: it needs no more memory for data in flight than this. */
 const TOOL_BUFFER_BYTES = 16 * 2 ** 20;
 

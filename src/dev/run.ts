@@ -60,16 +60,19 @@ class DevCluster {
   readonly #services: Service[] = [];
   readonly #mountPoint: string | undefined;
   readonly #noMountReason: string;
+  /** Nodes and targets of a new cluster get their numbers in the order of their names. */
+  readonly #isNew: boolean;
   #stopping: Promise<void> | undefined;
   #ended!: (code: number) => void;
   readonly #end: Promise<number>;
 
-  constructor(files: DevFiles, state: DevState, mountPoint: string | undefined, noMountReason: string) {
+  constructor(files: DevFiles, state: DevState, isNew: boolean, mountPoint: string | undefined, noMountReason: string) {
     this.#files = files;
     this.#state = state;
     this.#plans = planDaemons(files, state);
     this.#mountPoint = mountPoint;
     this.#noMountReason = noMountReason;
+    this.#isNew = isNew;
     this.#end = new Promise((resolve) => {
       this.#ended = resolve;
     });
@@ -91,12 +94,13 @@ class DevCluster {
     return await this.#end;
   }
 
-  #service(name: string, args: readonly string[]): Service {
+  #service(name: string, args: readonly string[], prepare: () => Promise<void> = async () => {}): Service {
     const service = new Service({
       name,
       args,
       program,
       logFile: this.#files.log(name),
+      prepare,
       onChange: (state) => {
         this.#display.set(name, state);
         if (state.name === 'starting') void this.#remember();
@@ -119,13 +123,17 @@ class DevCluster {
   async #start(): Promise<void> {
     const daemons = this.#plans.map(({ name, kind }) => this.#service(name, [kind, '--config', this.#files.config(name)]));
     const [mgmtd, ...members] = daemons as [Service, ...Service[]];
-    const mount =
-      this.#mountPoint === undefined
-        ? undefined
-        : this.#service('mount', ['mount', this.#mountPoint, '--config', this.#files.config('client')]);
+    const mount = this.#mountPoint === undefined ? undefined : this.#mountService(this.#mountPoint);
     await this.#bringUp(mgmtd);
-    await Promise.all(members.map((service) => this.#bringUp(service)));
+    if (this.#isNew) for (const service of members) await this.#bringUp(service);
+    else await Promise.all(members.map((service) => this.#bringUp(service)));
     if (mount !== undefined) await this.#bringUp(mount);
+  }
+
+  /** A mount process that was killed leaves its mount, on which no other can be put. */
+  #mountService(mountPoint: string): Service {
+    const args = ['mount', mountPoint, '--config', this.#files.config('client')];
+    return this.#service('mount', args, () => removeStaleMount(mountPoint, (text) => this.#display.say(text)));
   }
 
   async #bringUp(service: Service): Promise<void> {
@@ -211,8 +219,9 @@ export async function runDev(options: DevOptions): Promise<number> {
     const noMountReason = options.mount === false ? 'started with --no-mount' : whyNoMount();
     if (noMountReason !== '' && options.mount !== false) say(`no mount: ${noMountReason}`);
     if (noMountReason === '') await mkdir(mountPoint, { recursive: true });
+    const isNew = !existsSync(files.state);
     const state = await prepare(files, options);
-    return await new DevCluster(files, state, noMountReason === '' ? mountPoint : undefined, noMountReason).run();
+    return await new DevCluster(files, state, isNew, noMountReason === '' ? mountPoint : undefined, noMountReason).run();
   } finally {
     await lock.release();
   }

@@ -24,6 +24,8 @@ export interface ServiceOptions {
   /** The program to run with Node: bin/ibex.mjs. */
   readonly program: string;
   readonly logFile: string;
+  /** Runs before every start: clears away what the last process left. */
+  prepare?(): Promise<void>;
   onChange(state: ServiceState): void;
 }
 
@@ -71,13 +73,23 @@ export class Service {
 
   /** Resolves when it served for the first time; rejects when it could not be brought up. */
   start(): Promise<void> {
-    this.#spawn();
+    void this.#launch();
     return this.#firstReady;
   }
 
   #enter(state: ServiceState): void {
     this.#state = state;
     this.#options.onChange(state);
+  }
+
+  async #launch(): Promise<void> {
+    try {
+      await this.#options.prepare?.();
+    } catch (error) {
+      this.#ended((error as Error).message, false, 0);
+      return;
+    }
+    if (!this.#stopWanted) this.#spawn();
   }
 
   #spawn(): void {
@@ -121,7 +133,7 @@ export class Service {
       return;
     }
     this.#enter({ name: 'waiting', reason, pauseMs });
-    this.#timer = setTimeout(() => this.#spawn(), pauseMs);
+    this.#timer = setTimeout(() => void this.#launch(), pauseMs);
   }
 
   /** Asks it to stop, and ends it when it does not. Resolves when it is gone. */

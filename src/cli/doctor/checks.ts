@@ -21,7 +21,7 @@ async function checkNative(): Promise<Finding[]> {
       ...native
         .features()
         // These are looked at below, with advice.
-        .filter(({ name }) => name !== 'fuse' && name !== 'rdma')
+        .filter(({ name }) => !['fuse', 'rdma', 'memlock'].includes(name))
         .map(({ name, available, reason }) => ({
           name,
           state: states[Number(available)] as FindingState,

@@ -5,8 +5,8 @@ import { formatBytes } from '../output/format.js';
 import type { Finding } from './finding.js';
 
 const NODE_MAJOR_MIN = 20;
-/** RDMA pins the memory that it moves: a client with its default buffers needs this much. */
-const MEMLOCK_WANTED = 256 * 2 ** 20;
+/** RDMA pins the memory that it moves: a client needs at least this much. */
+const MEMLOCK_WANTED = 64 * 2 ** 20;
 
 export function findProgram(name: string): string | undefined {
   return [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin']
