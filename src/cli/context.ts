@@ -1,4 +1,5 @@
 /** What every command gets: the global options, where its output goes, and a signal that Ctrl-C raises. */
+import { setMaxListeners } from 'node:events';
 import type { Command } from 'commander';
 import { Printer } from './output/printer.js';
 
@@ -25,6 +26,8 @@ export function action<Options extends object>(body: Body<Options>): (...paramet
     const command = parameters.at(-1) as Command;
     const globals = command.optsWithGlobals() as GlobalOptions;
     const interrupt = new AbortController();
+    // Every request in flight listens to it.
+    setMaxListeners(0, interrupt.signal);
     const onInterrupt = (): void => {
       if (interrupt.signal.aborted) process.exit(130);
       interrupt.abort(new DOMException('interrupted', 'AbortError'));
