@@ -173,13 +173,14 @@ void ChunkCall::answer(StatusCode status, uint32_t bytes, const ChunkAttributes&
     buffer_.reset();
     pipe_.reset();
   }
+  // The pin before the target's count: who waits for a target to be idle finds its files closed.
+  descriptors_.reset();
+  file_.reset();
   if (target_ != nullptr) {
     target_->end(request_.operation, status != StatusCode::kOk, bytes);
     handler_.call_answered();
+    target_.reset();
   }
-  descriptors_.reset();
-  file_.reset();
-  target_.reset();
   // The call stays until the answer has left, and with it its share of the limits.
   frame.data_owner = shared_from_this();
   connection_->send(std::move(frame), Flush::kLater);

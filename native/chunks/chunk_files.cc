@@ -168,7 +168,7 @@ void ChunkFiles::remove_pin(ChunkFile* file) {
   if (--file->pins_ > 0) return;
   file->idle_position_ = idle_.insert(idle_.end(), file);
   // What is not open (a chunk that does not exist) is not worth remembering.
-  if (file->descriptors() == nullptr) closed = take_idle(file->idle_position_);
+  if (file->descriptors() == nullptr || file->store().is_retired()) closed = take_idle(file->idle_position_);
 }
 
 std::unique_ptr<ChunkFile> ChunkFiles::take_idle(std::list<ChunkFile*>::iterator position) {
@@ -187,9 +187,10 @@ void ChunkFiles::evict(size_t count) {
   while (evicted.size() < count && !idle_.empty()) evicted.push_back(take_idle(idle_.begin()));
 }
 
-void ChunkFiles::forget(const ChunkStore& store) {
+void ChunkFiles::forget(ChunkStore& store) {
   std::vector<std::unique_ptr<ChunkFile>> closed;
   const std::lock_guard lock(mutex_);
+  store.retire();
   for (auto position = idle_.begin(); position != idle_.end();) {
     const auto next = std::next(position);
     if (&(*position)->store() == &store) closed.push_back(take_idle(position));

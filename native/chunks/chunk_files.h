@@ -108,8 +108,8 @@ class ChunkFiles {
   ChunkPin pin(const std::shared_ptr<ChunkStore>& store, const ChunkName& name);
   // Closes what is idle, up to `count` chunks (for a process that ran out of descriptors).
   void evict(size_t count);
-  // Closes the idle chunks of a store that is served no longer.
-  void forget(const ChunkStore& store);
+  // Retires a store: closes its idle chunks now and the others when their last pin goes.
+  void forget(ChunkStore& store);
 
   uint32_t descriptors_open() const { return descriptors_open_.load(std::memory_order_relaxed); }
   uint64_t evictions() const { return evictions_.load(std::memory_order_relaxed); }

@@ -53,6 +53,10 @@ class ChunkStore {
   int make_entry_durable(const ChunkName& name, uint32_t stamp);
   bool is_entry_durable(const ChunkName& name, uint32_t stamp);  // does not block
 
+  // Served no longer: what still uses it keeps nothing open afterwards.
+  void retire() { retired_.store(true, std::memory_order_relaxed); }
+  bool is_retired() const { return retired_.load(std::memory_order_relaxed); }
+
   Result<TargetUsage> usage() const;
   // The folder was removed, replaced, or another file system was mounted over it.
   bool has_vanished() const;
@@ -76,6 +80,7 @@ class ChunkStore {
   uint64_t inode_ = 0;
   UniqueFd chunks_fd_;
   std::atomic<bool> takes_direct_{true};
+  std::atomic<bool> retired_{false};
   std::mutex mutex_;
   std::unordered_map<uint16_t, FolderState> folders_;  // at most 65,536
 };
