@@ -13,11 +13,25 @@ import { explainFileError, StartupError } from './startup-error.js';
 export async function ensureFolder(path: string, purpose: string): Promise<void> {
   const probe = join(path, `.write-probe-${randomBytes(6).toString('hex')}.tmp`);
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    await makeFolder(path);
     await (await open(probe, 'wx', 0o600)).close();
     await unlink(probe);
   } catch (error) {
     throw explainFileError(error, `${purpose} ${path}`);
+  }
+}
+
+/** Not mkdir's `recursive`: where a parent exists and cannot hold folders (/proc) that never returns. */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return;
+    const parent = dirname(path);
+    if (code !== 'ENOENT' || parent === path || (await stat(parent).then(() => true, () => false))) throw error;
+    await makeFolder(parent);
+    await mkdir(path, { mode: 0o700 });
   }
 }
 

@@ -24,11 +24,7 @@ export async function openLog(daemon: string, settings: LogSettings): Promise<Da
     return { logger, reopen: () => {}, flush: () => {} };
   }
   // Synchronous: the last lines before a crash are the ones that matter, and daemons log little.
-  const destination = pino.destination({ dest: settings.file === '' ? 1 : settings.file, sync: true, append: true });
-  await new Promise<void>((resolve, reject) => {
-    destination.once('ready', resolve);
-    destination.once('error', (error) => reject(explainFileError(error, `log file ${settings.file}`)));
-  });
+  const destination = openDestination(settings.file);
   // A full disk or a closed pipe must not end the daemon.
   destination.on('error', () => {});
   return {
@@ -44,4 +40,12 @@ export async function openLog(daemon: string, settings: LogSettings): Promise<Da
       }
     },
   };
+}
+
+function openDestination(file: string): ReturnType<typeof pino.destination> {
+  try {
+    return pino.destination({ dest: file === '' ? 1 : file, sync: true, append: true });
+  } catch (error) {
+    throw explainFileError(error, `log file (log.file) ${file}`);
+  }
 }

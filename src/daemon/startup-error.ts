@@ -29,6 +29,8 @@ const fileCauses: Readonly<Record<string, Cause>> = {
 const listenCauses: Readonly<Record<string, Cause>> = {
   EADDRINUSE: { kind: 'ERR_EXISTS', explain: (what) => `${what}: another program listens there already; stop it or configure another port` },
   EADDRNOTAVAIL: { kind: 'ERR_INVALID', explain: (what) => `${what}: this machine has no such address; configure one that it has` },
+  ENOTFOUND: { kind: 'ERR_INVALID', explain: (what) => `${what}: the host name cannot be resolved; configure an address of this machine` },
+  EAI_AGAIN: { kind: 'ERR_INVALID', explain: (what) => `${what}: the host name cannot be resolved; configure an address of this machine` },
   EACCES: { kind: 'ERR_ACCESS', explain: (what) => `${what}: ${user()} may not listen there; configure a port above 1023` },
 };
 
