@@ -48,7 +48,13 @@ export async function connect(options: ConnectOptions): Promise<FileSystem> {
   }
 }
 
-function fileSystem(cluster: Cluster, endpoint: Endpoint, options: ConnectOptions, logger: Logger, shutdown: () => Promise<void>): FileSystem {
+function fileSystem(
+  cluster: Cluster,
+  endpoint: Endpoint,
+  options: ConnectOptions,
+  logger: Logger,
+  shutdown: () => Promise<void>,
+): FileSystem {
   const { runtime } = endpoint;
   const files = new OpenFiles(cluster, runtime, (error, what) => logger.warn({ err: error }, `${what} failed`));
   cluster.onMetaSession((target, session) => files.reopen(target, session));

@@ -1,7 +1,6 @@
 /** What the parts of one client share. */
-import type { MetadataCalls } from './backend.js';
+import type { FileIo, MetadataCalls } from './backend.js';
 import type { BufferRegistry } from './buffers.js';
-import type { FileIo } from './backend.js';
 import type { OpenFiles } from './open-files.js';
 
 export interface ClientCore {

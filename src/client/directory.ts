@@ -39,7 +39,10 @@ export async function* readPages(core: ClientCore, fid: Fid, options: PageOption
 /** All entries below a directory, each directory before what it holds; what vanishes meanwhile is left out. */
 export async function* listEntries(core: ClientCore, fid: Fid, path: string, options: ListOptions): AsyncGenerator<Dirent> {
   const withAttributes = options.withStats === true;
-  const limit = Math.max(1, Math.min(options.bufferSize ?? PAGE_ENTRIES, withAttributes ? PAGE_ENTRIES_WITH_ATTRIBUTES_MAX : PAGE_ENTRIES_MAX));
+  const limit = Math.max(
+    1,
+    Math.min(options.bufferSize ?? PAGE_ENTRIES, withAttributes ? PAGE_ENTRIES_WITH_ATTRIBUTES_MAX : PAGE_ENTRIES_MAX),
+  );
   const directories: { fid: Fid; path: string }[] = [{ fid, path }];
   for (let directory = directories.pop(); directory !== undefined; directory = directories.pop()) {
     try {

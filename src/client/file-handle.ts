@@ -1,5 +1,5 @@
 /** An open file in the manner of node:fs/promises' FileHandle: positions, flags, whole-file helpers. */
-import { Readable, type Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { IbexError } from '../wire/errors.js';
 import type { Fid } from '../wire/fid.js';
 import { meta, type RequestOf } from '../wire/messages.js';
@@ -13,7 +13,17 @@ import type { Opened } from './open-path.js';
 import { FileReadStream } from './read-stream.js';
 import { Stats } from './stats.js';
 import { toTimestamp } from './time.js';
-import type { Abortable, Encoding, EncodingOptions, FileData as Data, FileHandle, ReadOptions, ReadStreamOptions, WriteOptions, WriteStreamOptions } from './types.js';
+import type {
+  Abortable,
+  FileData as Data,
+  Encoding,
+  EncodingOptions,
+  FileHandle,
+  ReadOptions,
+  ReadStreamOptions,
+  WriteOptions,
+  WriteStreamOptions,
+} from './types.js';
 import { FileWriteStream } from './write-stream.js';
 
 /** What readFile asks for where the file's size says nothing. */
@@ -52,7 +62,12 @@ export class OpenFileHandle implements FileHandle {
     return this.#file.layout.stripeSize;
   }
 
-  read<T extends NodeJS.ArrayBufferView>(buffer: T, offset?: number | null, length?: number | null, position?: number | null): Promise<{ bytesRead: number; buffer: T }>;
+  read<T extends NodeJS.ArrayBufferView>(
+    buffer: T,
+    offset?: number | null,
+    length?: number | null,
+    position?: number | null,
+  ): Promise<{ bytesRead: number; buffer: T }>;
   read<T extends NodeJS.ArrayBufferView = Buffer>(options?: ReadOptions<T>): Promise<{ bytesRead: number; buffer: T }>;
   async read<T extends NodeJS.ArrayBufferView>(
     first?: T | ReadOptions<T>,
@@ -71,12 +86,19 @@ export class OpenFileHandle implements FileHandle {
     });
   }
 
-  async readv<T extends readonly NodeJS.ArrayBufferView[]>(buffers: T, position?: number | null): Promise<{ bytesRead: number; buffers: T }> {
+  async readv<T extends readonly NodeJS.ArrayBufferView[]>(
+    buffers: T,
+    position?: number | null,
+  ): Promise<{ bytesRead: number; buffers: T }> {
     return this.#run('readv', async () => {
       this.#need(this.#intent.read, 'reading');
       let bytesRead = 0;
       for (const buffer of buffers) {
-        const bytes = await this.#readAt(viewOf(buffer), typeof position === 'number' && position >= 0 ? position + bytesRead : null, undefined);
+        const bytes = await this.#readAt(
+          viewOf(buffer),
+          typeof position === 'number' && position >= 0 ? position + bytesRead : null,
+          undefined,
+        );
         bytesRead += bytes;
         if (bytes < buffer.byteLength) break;
       }
@@ -84,7 +106,12 @@ export class OpenFileHandle implements FileHandle {
     });
   }
 
-  write<T extends NodeJS.ArrayBufferView>(buffer: T, offset?: number | null, length?: number | null, position?: number | null): Promise<{ bytesWritten: number; buffer: T }>;
+  write<T extends NodeJS.ArrayBufferView>(
+    buffer: T,
+    offset?: number | null,
+    length?: number | null,
+    position?: number | null,
+  ): Promise<{ bytesWritten: number; buffer: T }>;
   write<T extends NodeJS.ArrayBufferView>(buffer: T, options: WriteOptions): Promise<{ bytesWritten: number; buffer: T }>;
   write(text: string, position?: number | null, encoding?: Encoding | null): Promise<{ bytesWritten: number; buffer: string }>;
   async write(
@@ -114,10 +141,14 @@ export class OpenFileHandle implements FileHandle {
     });
   }
 
-  async writev<T extends readonly NodeJS.ArrayBufferView[]>(buffers: T, position?: number | null): Promise<{ bytesWritten: number; buffers: T }> {
+  async writev<T extends readonly NodeJS.ArrayBufferView[]>(
+    buffers: T,
+    position?: number | null,
+  ): Promise<{ bytesWritten: number; buffers: T }> {
     return this.#run('writev', async () => {
       this.#need(this.#intent.write, 'writing');
-      const joined = buffers.length === 1 ? viewOf(buffers[0] as NodeJS.ArrayBufferView) : Buffer.concat(buffers.map((buffer) => viewOf(buffer)));
+      const joined =
+        buffers.length === 1 ? viewOf(buffers[0] as NodeJS.ArrayBufferView) : Buffer.concat(buffers.map((buffer) => viewOf(buffer)));
       return { bytesWritten: await this.writeAt(joined, position, undefined), buffers };
     });
   }
@@ -284,9 +315,10 @@ export class OpenFileHandle implements FileHandle {
   }
 
   async #close(): Promise<void> {
-    if (this.#inFlight > 0) await new Promise<void>((resolve) => {
-      this.#idle = resolve;
-    });
+    if (this.#inFlight > 0)
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve;
+      });
     const { files } = this.#core;
     try {
       if (this.#intent.write && files.isDirty(this.#file)) await files.settle(this.#file, false);

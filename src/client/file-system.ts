@@ -7,29 +7,28 @@ import type { Readable, Writable } from 'node:stream';
 import type { ClusterMap } from '../wire/cluster-map.js';
 import { IbexError } from '../wire/errors.js';
 import type { Fid } from '../wire/fid.js';
-import { type Attributes, meta, mgmt, type RequestOf } from '../wire/messages.js';
+import { meta, mgmt, type RequestOf } from '../wire/messages.js';
 import type { ManagementCalls } from './backend.js';
-import type { ClientCore } from './core.js';
 import { copyData } from './copy.js';
+import type { ClientCore } from './core.js';
 import { listEntries, OpenDirectory } from './directory.js';
 import { fileError } from './errors.js';
 import { OpenFileHandle } from './file-handle.js';
 import { parseFlags } from './flags.js';
 import { makeMemory } from './memory.js';
-import { definedOnly, type OpenPlace, openPath } from './open-path.js';
-import { PathCache } from './path-cache.js';
-import { checkName, isPlainName, splitPath } from './path.js';
+import { definedOnly, openPath } from './open-path.js';
+import { directoryOf } from './path.js';
+import { Paths } from './paths.js';
 import { type Identity, permits } from './permission.js';
 import { FileReadStream } from './read-stream.js';
 import { removeTree } from './remove-tree.js';
 import { spaceOf } from './space.js';
-import { type Dirent, Stats } from './stats.js';
+import type { Dirent, Stats } from './stats.js';
 import { toTimestamp } from './time.js';
 import type {
   Abortable,
   Directory,
   Encoding,
-  EncodingOptions,
   FileData,
   FileSystem,
   LayoutInfo,
@@ -44,7 +43,7 @@ import type {
   WriteFileOptions,
   WriteStreamOptions,
 } from './types.js';
-import { DirectoryFinder, type Found, type NameSource, walk, walkToAttributes } from './walk.js';
+import type { Found } from './walk.js';
 import { FileWriteStream } from './write-stream.js';
 
 const { S_IFMT, S_IFLNK, S_IFDIR } = constants;
@@ -66,23 +65,14 @@ type Change = Omit<RequestOf<typeof meta.setAttributes>, 'fid'>;
 export class ClusterFileSystem implements FileSystem {
   readonly #parts: FileSystemParts;
   readonly #core: ClientCore;
-  readonly #cache: PathCache;
-  readonly #source: NameSource;
-  readonly #finder: DirectoryFinder;
+  readonly #paths: Paths;
   readonly #handles = new Set<OpenFileHandle>();
   #closing: Promise<void> | undefined;
 
   constructor(parts: FileSystemParts) {
     this.#parts = parts;
     this.#core = parts.core;
-    this.#cache = new PathCache(parts.directoryCacheMs);
-    const { calls } = parts.core;
-    this.#source = {
-      lookup: async (parent, name, signal) => (await calls.meta(parent, meta.lookup, { parent, name }, { signal })).attributes,
-      attributes: async (fid, signal) => (await calls.meta(fid, meta.getAttributes, { fid }, { signal })).attributes,
-      readSymlink: async (fid, signal) => (await calls.meta(fid, meta.readSymlink, { fid }, { signal })).target,
-    };
-    this.#finder = new DirectoryFinder(this.#source, this.#cache);
+    this.#paths = new Paths(parts.core, parts.directoryCacheMs);
   }
 
   get clusterId(): string {
@@ -90,67 +80,11 @@ export class ClusterFileSystem implements FileSystem {
   }
 
   stat(path: string, options?: Abortable): Promise<Stats> {
-    return this.#attributes(path, true, 'stat', options);
+    return this.#paths.attributes(path, true, 'stat', options);
   }
 
   lstat(path: string, options?: Abortable): Promise<Stats> {
-    return this.#attributes(path, false, 'lstat', options);
-  }
-
-  /** The hot path: no async function, no walk, one RPC where the directory is known. */
-  #attributes(path: string, follow: boolean, syscall: string, options: Abortable | undefined): Promise<Stats> {
-    const fail = (error: unknown): never => {
-      throw fileError(error, syscall, path);
-    };
-    const parent = this.#knownParent(path);
-    if (parent === undefined) return this.#attributesByWalk(path, follow, options?.signal).catch(fail);
-    const name = path.slice(path.lastIndexOf('/') + 1);
-    try {
-      return this.#core.calls.meta(parent, meta.lookup, { parent, name }, options).then(({ attributes }) => {
-        if (follow && (attributes.mode & S_IFMT) === S_IFLNK) return this.#attributesByWalk(path, true, options?.signal).catch(fail);
-        return new Stats(this.#core.files.merge(attributes));
-      }, fail);
-    } catch (error) {
-      return Promise.reject(fileError(error, syscall, path) as Error);
-    }
-  }
-
-  /** As a walk to the directory first, so that the next path in it is one RPC; then to the name. */
-  async #attributesByWalk(path: string, follow: boolean, signal: AbortSignal | undefined): Promise<Stats> {
-    const name = path.slice(path.lastIndexOf('/') + 1);
-    if (isPlainName(name)) {
-      splitPath(path);
-      const parent = await this.#finder.find(directoryOf(path), signal);
-      const attributes = await this.#source.lookup(parent, name, signal);
-      if (!follow || (attributes.mode & S_IFMT) !== S_IFLNK) return new Stats(this.#core.files.merge(attributes));
-    }
-    return new Stats(this.#core.files.merge(await walkToAttributes(this.#source, this.#cache, path, follow, signal)));
-  }
-
-  /** The directory of a path's last component, where the cache knows it and the name needs no care. */
-  #knownParent(path: string): Fid | undefined {
-    if (typeof path !== 'string') return undefined;
-    const slash = path.lastIndexOf('/');
-    const parent = this.#cache.path(slash <= 0 ? '' : path.slice(0, slash));
-    return parent !== undefined && isPlainName(path.slice(slash + 1)) ? parent : undefined;
-  }
-
-  /** Where a name is to be made, removed or replaced. */
-  #place(path: string, signal: AbortSignal | undefined): Promise<OpenPlace> | OpenPlace {
-    const known = this.#knownParent(path);
-    if (known !== undefined) return { parent: known, name: path.slice(path.lastIndexOf('/') + 1), mustBeDirectory: false };
-    return this.#placeByWalk(path, signal);
-  }
-
-  async #placeByWalk(path: string, signal: AbortSignal | undefined): Promise<OpenPlace> {
-    const parts = splitPath(path);
-    const name = path.slice(path.lastIndexOf('/') + 1);
-    if (isPlainName(name)) return { parent: await this.#finder.find(directoryOf(path), signal), name, mustBeDirectory: false };
-    return walk(this.#source, this.#cache, parts, { follow: false, parentOnly: true, signal });
-  }
-
-  async #find(path: string, follow: boolean, signal: AbortSignal | undefined): Promise<Found> {
-    return walk(this.#source, this.#cache, path, { follow, parentOnly: false, signal });
+    return this.#paths.attributes(path, false, 'lstat', options);
   }
 
   async #run<T>(syscall: string, path: string, work: () => Promise<T>, dest?: string): Promise<T> {
@@ -164,12 +98,11 @@ export class ClusterFileSystem implements FileSystem {
   open(path: string, flags: OpenFlags = 'r', mode = 0o666, options: OpenOptions = {}): Promise<OpenFileHandle> {
     return this.#run('open', path, async () => {
       const intent = parseFlags(flags);
-      const opened = await openPath(
-        { core: this.#core, source: this.#source, cache: this.#cache, place: (at) => this.#place(at, options.signal), identity: this.#parts.identity },
-        path,
-        intent,
-        { mode: mode & 0o7777 & ~this.#parts.umask, layout: options.layout, signal: options.signal },
-      );
+      const opened = await openPath({ core: this.#core, paths: this.#paths, identity: this.#parts.identity }, path, intent, {
+        mode: mode & 0o7777 & ~this.#parts.umask,
+        layout: options.layout,
+        signal: options.signal,
+      });
       const handle = new OpenFileHandle(this.#core, opened, path, intent, (closed) => this.#handles.delete(closed));
       this.#handles.add(handle);
       return handle;
@@ -209,8 +142,12 @@ export class ClusterFileSystem implements FileSystem {
     return new FileReadStream(() => this.open(path, 'r', 0o666, { signal: options.signal }), options);
   }
 
-  createWriteStream(path: string, options: WriteStreamOptions & { flags?: OpenFlags; mode?: number; layout?: LayoutOptions } = {}): Writable {
-    const open = (): Promise<OpenFileHandle> => this.open(path, options.flags ?? 'w', options.mode ?? 0o666, { layout: options.layout, signal: options.signal });
+  createWriteStream(
+    path: string,
+    options: WriteStreamOptions & { flags?: OpenFlags; mode?: number; layout?: LayoutOptions } = {},
+  ): Writable {
+    const open = (): Promise<OpenFileHandle> =>
+      this.open(path, options.flags ?? 'w', options.mode ?? 0o666, { layout: options.layout, signal: options.signal });
     return new FileWriteStream(open, options);
   }
 
@@ -218,7 +155,7 @@ export class ClusterFileSystem implements FileSystem {
   readdir(path: string, options: ListOptions & { withFileTypes: true }): Promise<Dirent[]>;
   readdir(path: string, options: ListOptions & { withFileTypes?: boolean | undefined } = {}): Promise<string[] | Dirent[]> {
     return this.#run('scandir', path, async () => {
-      const fid = await this.#directory(path, options.signal);
+      const fid = await this.#paths.directory(path, options.signal);
       const entries: Dirent[] = [];
       for await (const entry of listEntries(this.#core, fid, path, options)) entries.push(entry);
       if (options.withFileTypes === true) return entries;
@@ -230,24 +167,22 @@ export class ClusterFileSystem implements FileSystem {
 
   opendir(path: string, options: ListOptions = {}): Promise<Directory> {
     return this.#run('opendir', path, async () => {
-      const fid = await this.#directory(path, options.signal);
+      const fid = await this.#paths.directory(path, options.signal);
       return new OpenDirectory(path, listEntries(this.#core, fid, path, options));
     });
   }
 
-  #directory(path: string, signal: AbortSignal | undefined): Promise<Fid> {
-    splitPath(path);
-    return this.#finder.find(path.replace(/\/+$/, ''), signal);
-  }
-
   access(path: string, mode: number = constants.F_OK, options?: Abortable): Promise<void> {
     return this.#run('access', path, async () => {
-      const { attributes } = await this.#attributes(path, true, 'access', options);
+      const { attributes } = await this.#paths.attributes(path, true, 'access', options);
       if (!permits(attributes, this.#parts.identity, mode)) throw new IbexError('ERR_ACCESS');
     });
   }
 
-  mkdir(path: string, options: number | ({ recursive?: boolean | undefined; mode?: number | undefined } & Abortable) = {}): Promise<string | undefined> {
+  mkdir(
+    path: string,
+    options: number | ({ recursive?: boolean | undefined; mode?: number | undefined } & Abortable) = {},
+  ): Promise<string | undefined> {
     const { recursive, mode = 0o777, signal } = typeof options === 'number' ? { mode: options } : { recursive: false, ...options };
     return this.#run('mkdir', path, async () => {
       if (recursive === true) return this.#mkdirRecursive(path, mode, signal);
@@ -257,7 +192,7 @@ export class ClusterFileSystem implements FileSystem {
   }
 
   async #mkdir(path: string, mode: number, signal: AbortSignal | undefined): Promise<void> {
-    const { parent, name } = await this.#place(path, signal);
+    const { parent, name } = await this.#paths.place(path, signal);
     if (name === '' || name === '..') throw new IbexError('ERR_EXISTS');
     const { uid, gid } = this.#parts.identity;
     const request = { parent, name, mode: S_IFDIR | (mode & 0o7777 & ~this.#parts.umask), uid, gid };
@@ -276,7 +211,7 @@ export class ClusterFileSystem implements FileSystem {
         if (!(error instanceof IbexError)) throw error;
         if (error.kind === 'ERR_NOT_FOUND' && first === undefined && directoryOf(next) !== '') {
           pending.push(next, directoryOf(next));
-        } else if (error.kind !== 'ERR_EXISTS' || !(await this.#attributesByWalk(next, true, signal)).isDirectory()) {
+        } else if (error.kind !== 'ERR_EXISTS' || !(await this.#paths.attributesByWalk(next, true, signal)).isDirectory()) {
           throw error;
         }
       }
@@ -288,8 +223,8 @@ export class ClusterFileSystem implements FileSystem {
     const { signal } = options;
     return this.#run('rm', path, async () => {
       try {
-        const { parent, name, mustBeDirectory } = await this.#removable(path, signal);
-        const attributes = await this.#source.lookup(parent, name, signal);
+        const { parent, name, mustBeDirectory } = await this.#paths.removable(path, signal);
+        const attributes = await this.#paths.source.lookup(parent, name, signal);
         const directory = (attributes.mode & S_IFMT) === S_IFDIR;
         if (mustBeDirectory && !directory) throw new IbexError('ERR_NOT_DIRECTORY');
         if (!directory) {
@@ -297,7 +232,7 @@ export class ClusterFileSystem implements FileSystem {
           return;
         }
         if (options.recursive !== true) throw new IbexError('ERR_IS_DIRECTORY', 'use recursive');
-        const removed = (above: Fid, below: string): void => this.#cache.changed(above, below);
+        const removed = (above: Fid, below: string): void => this.#paths.cache.changed(above, below);
         await removeTree({ core: this.#core, signal, removed }, parent, name, attributes.fid, path);
       } catch (error) {
         if (options.force !== true || !(error instanceof IbexError) || error.kind !== 'ERR_NOT_FOUND') throw error;
@@ -307,21 +242,21 @@ export class ClusterFileSystem implements FileSystem {
 
   rmdir(path: string, options: Abortable = {}): Promise<void> {
     return this.#run('rmdir', path, async () => {
-      const { parent, name } = await this.#removable(path, options.signal);
+      const { parent, name } = await this.#paths.removable(path, options.signal);
       try {
         await this.#core.calls.meta(parent, meta.removeDirectory, { parent, name }, options);
       } finally {
-        this.#cache.changed(parent, name);
+        this.#paths.cache.changed(parent, name);
       }
     });
   }
 
   unlink(path: string, options: Abortable = {}): Promise<void> {
     return this.#run('unlink', path, async () => {
-      const { parent, name, mustBeDirectory } = await this.#place(path, options.signal);
+      const { parent, name, mustBeDirectory } = await this.#paths.place(path, options.signal);
       if (name === '' || name === '..') throw new IbexError('ERR_IS_DIRECTORY');
       if (mustBeDirectory) {
-        const { mode } = await this.#source.lookup(parent, name, options.signal);
+        const { mode } = await this.#paths.source.lookup(parent, name, options.signal);
         throw new IbexError((mode & S_IFMT) === S_IFDIR ? 'ERR_IS_DIRECTORY' : 'ERR_NOT_DIRECTORY');
       }
       await this.#unlink(parent, name, options.signal);
@@ -332,71 +267,82 @@ export class ClusterFileSystem implements FileSystem {
     try {
       await this.#core.calls.meta(parent, meta.unlink, { parent, name }, { signal });
     } finally {
-      this.#cache.changed(parent, name);
+      this.#paths.cache.changed(parent, name);
     }
   }
 
-  /** As the kernel has it: '.' cannot be removed, '..' is never empty, the root is busy. */
-  async #removable(path: string, signal: AbortSignal | undefined): Promise<OpenPlace> {
-    if (splitPath(path).last === '.') throw new IbexError('ERR_INVALID', "the path ends in '.'");
-    const place = await this.#place(path, signal);
-    if (place.name === '..') throw new IbexError('ERR_NOT_EMPTY');
-    if (place.name === '') throw new IbexError('ERR_NOT_PERMITTED', 'the root directory stays');
-    return place;
-  }
-
   rename(from: string, to: string, options: Abortable = {}): Promise<void> {
-    return this.#run('rename', from, async () => {
-      const [source, destination] = await Promise.all([this.#removable(from, options.signal), this.#removable(to, options.signal)]);
-      if (source.mustBeDirectory || destination.mustBeDirectory) {
-        const { mode } = await this.#source.lookup(source.parent, source.name, options.signal);
-        if ((mode & S_IFMT) !== S_IFDIR) throw new IbexError('ERR_NOT_DIRECTORY');
-      }
-      const request = { parent: source.parent, name: source.name, newParent: destination.parent, newName: destination.name, mode: 'replace' } as const;
-      try {
-        await this.#core.calls.meta(source.parent, meta.rename, request, options);
-      } finally {
-        this.#cache.changed(source.parent, source.name);
-        this.#cache.changed(destination.parent, destination.name);
-      }
-    }, to);
+    return this.#run(
+      'rename',
+      from,
+      async () => {
+        const [source, destination] = await Promise.all([
+          this.#paths.removable(from, options.signal),
+          this.#paths.removable(to, options.signal),
+        ]);
+        if (source.mustBeDirectory || destination.mustBeDirectory) {
+          const { mode } = await this.#paths.source.lookup(source.parent, source.name, options.signal);
+          if ((mode & S_IFMT) !== S_IFDIR) throw new IbexError('ERR_NOT_DIRECTORY');
+        }
+        const request = {
+          parent: source.parent,
+          name: source.name,
+          newParent: destination.parent,
+          newName: destination.name,
+          mode: 'replace',
+        } as const;
+        try {
+          await this.#core.calls.meta(source.parent, meta.rename, request, options);
+        } finally {
+          this.#paths.cache.changed(source.parent, source.name);
+          this.#paths.cache.changed(destination.parent, destination.name);
+        }
+      },
+      to,
+    );
   }
 
   link(existing: string, path: string, options: Abortable = {}): Promise<void> {
-    return this.#run('link', existing, async () => {
-      const [found, place] = await Promise.all([this.#find(existing, false, options.signal), this.#creatable(path, options.signal)]);
-      await this.#core.calls.meta(place.parent, meta.link, { fid: found.fid as Fid, parent: place.parent, name: place.name }, options);
-    }, path);
+    return this.#run(
+      'link',
+      existing,
+      async () => {
+        const [found, place] = await Promise.all([
+          this.#paths.find(existing, false, options.signal),
+          this.#paths.creatable(path, options.signal),
+        ]);
+        await this.#core.calls.meta(place.parent, meta.link, { fid: found.fid as Fid, parent: place.parent, name: place.name }, options);
+      },
+      path,
+    );
   }
 
   symlink(target: string, path: string, options: Abortable = {}): Promise<void> {
-    return this.#run('symlink', target, async () => {
-      if (target === '') throw new IbexError('ERR_NOT_FOUND', 'the target is empty');
-      const { parent, name } = await this.#creatable(path, options.signal);
-      const { uid, gid } = this.#parts.identity;
-      await this.#core.calls.meta(parent, meta.makeSymlink, { parent, name, target, uid, gid }, options);
-    }, path);
-  }
-
-  async #creatable(path: string, signal: AbortSignal | undefined): Promise<OpenPlace> {
-    const place = await this.#place(path, signal);
-    if (place.name === '' || place.name === '..') throw new IbexError('ERR_EXISTS');
-    if (place.mustBeDirectory) throw new IbexError('ERR_NOT_FOUND', 'only a directory can be named with a slash behind it');
-    checkName(place.name);
-    return place;
+    return this.#run(
+      'symlink',
+      target,
+      async () => {
+        if (target === '') throw new IbexError('ERR_NOT_FOUND', 'the target is empty');
+        const { parent, name } = await this.#paths.creatable(path, options.signal);
+        const { uid, gid } = this.#parts.identity;
+        await this.#core.calls.meta(parent, meta.makeSymlink, { parent, name, target, uid, gid }, options);
+      },
+      path,
+    );
   }
 
   readlink(path: string, options: Abortable = {}): Promise<string> {
     return this.#run('readlink', path, async () => {
-      const found = await this.#find(path, false, options.signal);
-      if (found.attributes === undefined || (found.attributes.mode & S_IFMT) !== S_IFLNK) throw new IbexError('ERR_INVALID', 'not a symbolic link');
-      return this.#source.readSymlink(found.attributes.fid, options.signal);
+      const found = await this.#paths.find(path, false, options.signal);
+      if (found.attributes === undefined || (found.attributes.mode & S_IFMT) !== S_IFLNK)
+        throw new IbexError('ERR_INVALID', 'not a symbolic link');
+      return this.#paths.source.readSymlink(found.attributes.fid, options.signal);
     });
   }
 
   realpath(path: string, options: Abortable = {}): Promise<string> {
     return this.#run('realpath', path, async () => {
-      const { directories, name } = await this.#find(path, true, options.signal);
+      const { directories, name } = await this.#paths.find(path, true, options.signal);
       return `/${(name === '' ? directories : [...directories, name]).join('/')}`;
     });
   }
@@ -428,7 +374,7 @@ export class ClusterFileSystem implements FileSystem {
   #change(syscall: string, path: string, follow: boolean, change: Change | (() => Change), options: Abortable): Promise<void> {
     return this.#run(syscall, path, async () => {
       const wanted = typeof change === 'function' ? change() : change;
-      const { fid } = await this.#find(path, follow, options.signal);
+      const { fid } = await this.#paths.find(path, follow, options.signal);
       if (fid === undefined) throw new IbexError('ERR_NOT_FOUND');
       const { files, calls } = this.#core;
       if (wanted.size !== undefined || wanted.mtime !== undefined) await files.settleBeforeChange(fid, path, options.signal);
@@ -438,19 +384,24 @@ export class ClusterFileSystem implements FileSystem {
   }
 
   copyFile(from: string, to: string, options: { exclusive?: boolean | undefined } & Abortable = {}): Promise<void> {
-    return this.#run('copyfile', from, async () => {
-      const { signal } = options;
-      await using source = await this.open(from, 'r', 0, { signal });
-      const { mode } = await source.stat({ signal });
-      const destination = await this.open(to, options.exclusive === true ? 'wx' : 'w', mode & 0o777, { signal });
-      try {
-        if (destination.fid !== source.fid) await copyData(source.data, destination.data, signal);
-      } catch (error) {
-        await destination.close().catch(() => undefined);
-        throw error;
-      }
-      await destination.close();
-    }, to);
+    return this.#run(
+      'copyfile',
+      from,
+      async () => {
+        const { signal } = options;
+        await using source = await this.open(from, 'r', 0, { signal });
+        const { mode } = await source.stat({ signal });
+        const destination = await this.open(to, options.exclusive === true ? 'wx' : 'w', mode & 0o777, { signal });
+        try {
+          if (destination.fid !== source.fid) await copyData(source.data, destination.data, signal);
+        } catch (error) {
+          await destination.close().catch(() => undefined);
+          throw error;
+        }
+        await destination.close();
+      },
+      to,
+    );
   }
 
   statfs(options: Abortable = {}): Promise<Space> {
@@ -462,7 +413,7 @@ export class ClusterFileSystem implements FileSystem {
 
   getLayout(path: string, options: Abortable = {}): Promise<LayoutInfo> {
     return this.#run('getlayout', path, async () => {
-      const { fid } = (await this.#find(path, true, options.signal)) as Found & { fid: Fid };
+      const { fid } = (await this.#paths.find(path, true, options.signal)) as Found & { fid: Fid };
       const { layout, defaults, own } = await this.#core.calls.meta(fid, meta.getLayout, { fid }, options);
       if (layout !== undefined) {
         const { pattern, pool, stripeSize, targets } = layout;
@@ -475,7 +426,7 @@ export class ClusterFileSystem implements FileSystem {
 
   setLayout(path: string, layout: LayoutOptions, options: Abortable = {}): Promise<void> {
     return this.#run('setlayout', path, async () => {
-      const { fid } = (await this.#find(path, true, options.signal)) as Found & { fid: Fid };
+      const { fid } = (await this.#paths.find(path, true, options.signal)) as Found & { fid: Fid };
       await this.#core.calls.meta(fid, meta.setLayout, { fid, layout: definedOnly(layout) }, options);
     });
   }
@@ -504,12 +455,6 @@ export class ClusterFileSystem implements FileSystem {
     const failed = closed.find((result) => result.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   }
-}
-
-/** The part of a path before its last slash; '' for the root. */
-function directoryOf(path: string): string {
-  const slash = path.lastIndexOf('/');
-  return slash <= 0 ? '' : path.slice(0, slash);
 }
 
 function timesOf(atime: Time, mtime: Time): Change {

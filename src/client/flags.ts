@@ -38,7 +38,16 @@ const named: Readonly<Record<string, number>> = {
   'as+': O_RDWR | O_CREAT | O_APPEND | O_SYNC,
 };
 // node also takes the letters of a pair the other way round.
-const swapped: Readonly<Record<string, string>> = { sr: 'rs', 'sr+': 'rs+', xw: 'wx', 'xw+': 'wx+', xa: 'ax', 'xa+': 'ax+', sa: 'as', 'sa+': 'as+' };
+const swapped: Readonly<Record<string, string>> = {
+  sr: 'rs',
+  'sr+': 'rs+',
+  xw: 'wx',
+  'xw+': 'wx+',
+  xa: 'ax',
+  'xa+': 'ax+',
+  sa: 'as',
+  'sa+': 'as+',
+};
 
 const intents = new Map<number, OpenIntent>();
 

@@ -190,7 +190,11 @@ export class OpenFiles {
     for (const [owner, openings] of byTarget) {
       for (let i = 0; i < openings.length; i += BATCH_MAX) {
         const files = openings.slice(i, i + BATCH_MAX);
-        sent.push(this.#calls.metaTarget(owner, meta.release, { files }).catch((error: unknown) => this.#warn(error, `release of ${files.length} files`)));
+        sent.push(
+          this.#calls
+            .metaTarget(owner, meta.release, { files })
+            .catch((error: unknown) => this.#warn(error, `release of ${files.length} files`)),
+        );
       }
     }
     this.#releasing = Promise.all(sent).then(() => undefined);

@@ -6,25 +6,17 @@ import { type Attributes, meta } from '../wire/messages.js';
 import type { ClientCore } from './core.js';
 import type { OpenIntent } from './flags.js';
 import type { OpenFile } from './open-files.js';
-import type { PathCache } from './path-cache.js';
+import type { Paths, Place } from './paths.js';
 import type { Identity } from './permission.js';
 import type { LayoutOptions } from './types.js';
-import { type NameSource, walk } from './walk.js';
+import { walk } from './walk.js';
 
 const { S_IFMT, S_IFREG, S_IFDIR, S_IFLNK } = constants;
 
-export interface OpenPlace {
-  readonly parent: Fid;
-  readonly name: string;
-  readonly mustBeDirectory: boolean;
-}
-
 export interface Opener {
   readonly core: ClientCore;
-  readonly source: NameSource;
-  readonly cache: PathCache;
+  readonly paths: Paths;
   readonly identity: Identity;
-  readonly place: (path: string) => Promise<OpenPlace> | OpenPlace;
 }
 
 export interface NewFile {
@@ -41,7 +33,7 @@ export interface Opened {
 }
 
 export async function openPath(opener: Opener, path: string, intent: OpenIntent, file: NewFile): Promise<Opened> {
-  const place = await opener.place(path);
+  const place = await opener.paths.place(path, file.signal);
   if (intent.create && intent.directory) throw new IbexError('ERR_INVALID', 'O_CREAT with O_DIRECTORY');
   if (intent.create && (place.mustBeDirectory || place.name === '' || place.name === '..')) throw new IbexError('ERR_IS_DIRECTORY');
   if (intent.create) {
@@ -55,16 +47,17 @@ export async function openPath(opener: Opener, path: string, intent: OpenIntent,
     }
   }
   let attributes: Attributes | undefined;
-  if (!place.mustBeDirectory && place.name !== '' && place.name !== '..') attributes = await opener.source.lookup(place.parent, place.name, file.signal);
+  if (!place.mustBeDirectory && place.name !== '' && place.name !== '..')
+    attributes = await opener.paths.source.lookup(place.parent, place.name, file.signal);
   if (attributes === undefined || (attributes.mode & S_IFMT) === S_IFLNK) {
     if (intent.noFollow && attributes !== undefined) throw new IbexError('ERR_LOOP', 'the path is a symbolic link');
-    const found = await walk(opener.source, opener.cache, path, { follow: true, parentOnly: false, signal: file.signal });
-    attributes = found.attributes ?? (await opener.source.attributes(found.fid as Fid, file.signal));
+    const found = await walk(opener.paths.source, opener.paths.cache, path, { follow: true, parentOnly: false, signal: file.signal });
+    attributes = found.attributes ?? (await opener.paths.source.attributes(found.fid as Fid, file.signal));
   }
   return openExisting(opener, attributes, intent, file.signal);
 }
 
-async function create(opener: Opener, place: OpenPlace, intent: OpenIntent, file: NewFile): Promise<Opened> {
+async function create(opener: Opener, place: Place, intent: OpenIntent, file: NewFile): Promise<Opened> {
   const { core, identity } = opener;
   const { parent, name } = place;
   const { layout, signal } = file;
@@ -86,9 +79,14 @@ async function create(opener: Opener, place: OpenPlace, intent: OpenIntent, file
 
 async function createBehindLink(opener: Opener, path: string, intent: OpenIntent, file: NewFile, inTheWay: IbexError): Promise<Opened> {
   if (intent.noFollow) throw inTheWay;
-  const found = await walk(opener.source, opener.cache, path, { follow: true, parentOnly: false, missing: true, signal: file.signal });
+  const found = await walk(opener.paths.source, opener.paths.cache, path, {
+    follow: true,
+    parentOnly: false,
+    missing: true,
+    signal: file.signal,
+  });
   if (found.fid === undefined) return create(opener, found, intent, file);
-  const attributes = found.attributes ?? (await opener.source.attributes(found.fid, file.signal));
+  const attributes = found.attributes ?? (await opener.paths.source.attributes(found.fid, file.signal));
   return openExisting(opener, attributes, intent, file.signal);
 }
 

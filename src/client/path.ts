@@ -1,6 +1,7 @@
 /** Taking paths apart; no server is asked here. */
-import { NAME_BYTES_MAX } from '../wire/generated.js';
+
 import { IbexError } from '../wire/errors.js';
+import { NAME_BYTES_MAX } from '../wire/generated.js';
 
 /** As PATH_MAX of Linux. */
 const PATH_BYTES_MAX = 4096;
@@ -49,4 +50,10 @@ export function splitPath(path: string): PathParts {
 /** `name` below `directory`, without doubling the slash. */
 export function joinPath(directory: string, name: string): string {
   return directory.endsWith('/') ? directory + name : `${directory}/${name}`;
+}
+
+/** The part of a path before its last slash; '' for the root. */
+export function directoryOf(path: string): string {
+  const slash = path.lastIndexOf('/');
+  return slash <= 0 ? '' : path.slice(0, slash);
 }

@@ -44,7 +44,11 @@ async function empty(removal: Removal, fid: Fid, path: string): Promise<void> {
   const { core, signal } = removal;
   try {
     for await (const page of readPages(core, fid, { limit: PAGE_ENTRIES, withAttributes: false, signal })) {
-      await runWindow(page.filter((entry) => !isDirectory(entry)), REMOVALS_IN_FLIGHT, (entry) => unlink(removal, fid, entry.name, path));
+      await runWindow(
+        page.filter((entry) => !isDirectory(entry)),
+        REMOVALS_IN_FLIGHT,
+        (entry) => unlink(removal, fid, entry.name, path),
+      );
       for (const entry of page) {
         if (isDirectory(entry)) await removeTree(removal, fid, entry.name, entry.fid, joinPath(path, entry.name));
       }

@@ -101,7 +101,12 @@ export interface WriteStreamOptions extends Abortable {
   readonly autoClose?: boolean | undefined;
 }
 
-export type FileData = string | NodeJS.ArrayBufferView | Iterable<string | NodeJS.ArrayBufferView> | AsyncIterable<string | NodeJS.ArrayBufferView> | Readable;
+export type FileData =
+  | string
+  | NodeJS.ArrayBufferView
+  | Iterable<string | NodeJS.ArrayBufferView>
+  | AsyncIterable<string | NodeJS.ArrayBufferView>
+  | Readable;
 
 export interface ReadFileOptions extends EncodingOptions {
   readonly flag?: OpenFlags | undefined;
@@ -122,10 +127,20 @@ export interface WriteFileOptions extends EncodingOptions {
 export interface FileHandle {
   readonly path: string;
   readonly fid: Fid;
-  read<T extends NodeJS.ArrayBufferView>(buffer: T, offset?: number | null, length?: number | null, position?: number | null): Promise<{ bytesRead: number; buffer: T }>;
+  read<T extends NodeJS.ArrayBufferView>(
+    buffer: T,
+    offset?: number | null,
+    length?: number | null,
+    position?: number | null,
+  ): Promise<{ bytesRead: number; buffer: T }>;
   read<T extends NodeJS.ArrayBufferView = Buffer>(options?: ReadOptions<T>): Promise<{ bytesRead: number; buffer: T }>;
   readv<T extends readonly NodeJS.ArrayBufferView[]>(buffers: T, position?: number | null): Promise<{ bytesRead: number; buffers: T }>;
-  write<T extends NodeJS.ArrayBufferView>(buffer: T, offset?: number | null, length?: number | null, position?: number | null): Promise<{ bytesWritten: number; buffer: T }>;
+  write<T extends NodeJS.ArrayBufferView>(
+    buffer: T,
+    offset?: number | null,
+    length?: number | null,
+    position?: number | null,
+  ): Promise<{ bytesWritten: number; buffer: T }>;
   write<T extends NodeJS.ArrayBufferView>(buffer: T, options: WriteOptions): Promise<{ bytesWritten: number; buffer: T }>;
   write(text: string, position?: number | null, encoding?: Encoding | null): Promise<{ bytesWritten: number; buffer: string }>;
   writev<T extends readonly NodeJS.ArrayBufferView[]>(buffers: T, position?: number | null): Promise<{ bytesWritten: number; buffers: T }>;
@@ -206,7 +221,10 @@ export interface FileSystem {
   /** Fulfilled when the path exists and its mode bits grant `mode` (fs.constants.R_OK, ...) to this client's uid and gid. */
   access(path: string, mode?: number, options?: Abortable): Promise<void>;
   /** recursive: also what is missing above it, and no error when it exists; then the first directory made, as node has it. */
-  mkdir(path: string, options?: number | ({ recursive?: boolean | undefined; mode?: number | undefined } & Abortable)): Promise<string | undefined>;
+  mkdir(
+    path: string,
+    options?: number | ({ recursive?: boolean | undefined; mode?: number | undefined } & Abortable),
+  ): Promise<string | undefined>;
   rm(path: string, options?: { recursive?: boolean | undefined; force?: boolean | undefined } & Abortable): Promise<void>;
   rmdir(path: string, options?: Abortable): Promise<void>;
   unlink(path: string, options?: Abortable): Promise<void>;

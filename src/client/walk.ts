@@ -68,7 +68,15 @@ export async function walk(source: NameSource, cache: PathCache, path: string | 
 
   const place = (name: string, step: Step | undefined): Found => {
     const directories = stack.slice(1).map((above) => above.name);
-    return { parent: stack[stack.length - 1]!.fid, name, directories, attributes: step?.attributes, fid: step?.fid, mustBeDirectory, expires };
+    return {
+      parent: stack[stack.length - 1]!.fid,
+      name,
+      directories,
+      attributes: step?.attributes,
+      fid: step?.fid,
+      mustBeDirectory,
+      expires,
+    };
   };
 
   for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
@@ -120,7 +128,8 @@ async function take(
 ): Promise<Step> {
   if (!how.fresh) {
     const known = cache.entry(parent, name);
-    if (known !== undefined) return { fid: known.fid, attributes: undefined, target: known.target, directory: known.target === undefined, expires: known.expires };
+    if (known !== undefined)
+      return { fid: known.fid, attributes: undefined, target: known.target, directory: known.target === undefined, expires: known.expires };
   }
   const expires = cache.expiry();
   const attributes = await source.lookup(parent, name, how.signal);
@@ -133,7 +142,13 @@ async function take(
 }
 
 /** Attributes of what `path` names: always fresh from the server. */
-export async function walkToAttributes(source: NameSource, cache: PathCache, path: string, follow: boolean, signal?: AbortSignal): Promise<Attributes> {
+export async function walkToAttributes(
+  source: NameSource,
+  cache: PathCache,
+  path: string,
+  follow: boolean,
+  signal?: AbortSignal,
+): Promise<Attributes> {
   const found = await walk(source, cache, path, { follow, parentOnly: false, signal });
   return found.attributes ?? source.attributes(found.fid as Fid, signal);
 }

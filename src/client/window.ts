@@ -18,7 +18,11 @@ export function* pieces(start: number, end: number, size: number): Generator<Pie
  * Runs `work` for every item with at most `inFlight` at a time. After the first failure nothing new is begun;
  * it rejects once what was begun has ended, so that no buffer is in use any more.
  */
-export async function runWindow<T>(items: Iterable<T> | AsyncIterable<T>, inFlight: number, work: (item: T) => Promise<unknown>): Promise<void> {
+export async function runWindow<T>(
+  items: Iterable<T> | AsyncIterable<T>,
+  inFlight: number,
+  work: (item: T) => Promise<unknown>,
+): Promise<void> {
   const running = new Set<Promise<void>>();
   let failed = false;
   let failure: unknown;

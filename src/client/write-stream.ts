@@ -90,7 +90,11 @@ export class FileWriteStream extends Writable {
       handle.leave();
       const first = error ?? failure ?? null;
       if (this.#options.autoClose === false) callback(first);
-      else handle.close().then(() => callback(first), (closeError: unknown) => callback(first ?? (closeError as Error)));
+      else
+        handle.close().then(
+          () => callback(first),
+          (closeError: unknown) => callback(first ?? (closeError as Error)),
+        );
     });
   }
 

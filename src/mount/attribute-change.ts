@@ -5,7 +5,10 @@ import type { meta, RequestOf } from '../wire/messages.js';
 import { Fattr } from './linux.js';
 
 export type AttributeChange = Omit<RequestOf<typeof meta.setAttributes>, 'fid'>;
-type Fields = Pick<FuseRequestEvent, 'valid' | 'mode' | 'owner' | 'group' | 'size' | 'atime' | 'atimeNanoseconds' | 'mtime' | 'mtimeNanoseconds'>;
+type Fields = Pick<
+  FuseRequestEvent,
+  'valid' | 'mode' | 'owner' | 'group' | 'size' | 'atime' | 'atimeNanoseconds' | 'mtime' | 'mtimeNanoseconds'
+>;
 
 const { S_IFMT, S_IFREG, S_IXGRP } = constants;
 const S_ISUID = 0o4000;

@@ -11,7 +11,9 @@ export function attributeOperations(context: MountContext): Operations {
   return {
     [FuseOperation.getattr]: (request) => {
       const fid = request.node as Fid;
-      return answer(context, request, calls.meta(fid, meta.getAttributes, { fid }), ({ attributes }) => replies.attributes(request, attributes));
+      return answer(context, request, calls.meta(fid, meta.getAttributes, { fid }), ({ attributes }) =>
+        replies.attributes(request, attributes),
+      );
     },
 
     [FuseOperation.setattr]: async (request) => {
@@ -30,7 +32,8 @@ export function attributeOperations(context: MountContext): Operations {
       replies.done(request);
     },
 
-    [FuseOperation.statfs]: (request: FuseRequestEvent) => answer(context, request, context.space(), (space) => replies.space(request, space)),
+    [FuseOperation.statfs]: (request: FuseRequestEvent) =>
+      answer(context, request, context.space(), (space) => replies.space(request, space)),
   };
 }
 

@@ -50,7 +50,11 @@ export async function startMount(
       kind: 'mount',
       name: config.client.name || undefined,
       logger,
-      runtime: { reactorThreads: config.client.reactorThreads, bufferBytes: config.client.bufferMemoryBytes, ioTimeoutMs: config.client.requestTimeoutMs },
+      runtime: {
+        reactorThreads: config.client.reactorThreads,
+        bufferBytes: config.client.bufferMemoryBytes,
+        ioTimeoutMs: config.client.requestTimeoutMs,
+      },
     });
     closers.add(() => endpoint.close());
     const cluster = await connectInTime(endpoint, config, logger);
@@ -157,8 +161,10 @@ function callsWithTimeout(cluster: Cluster, timeoutMs: number): MetadataCalls {
   const usual = { timeoutMs };
   return {
     metaOf: (fid: Fid) => cluster.metaOf(fid),
-    meta: (fid, message, request, options) => cluster.meta(fid, message, request, options === undefined ? usual : { timeoutMs, ...options }),
-    metaTarget: (target, message, request, options) => cluster.metaTarget(target, message, request, options === undefined ? usual : { timeoutMs, ...options }),
+    meta: (fid, message, request, options) =>
+      cluster.meta(fid, message, request, options === undefined ? usual : { timeoutMs, ...options }),
+    metaTarget: (target, message, request, options) =>
+      cluster.metaTarget(target, message, request, options === undefined ? usual : { timeoutMs, ...options }),
   };
 }
 
@@ -185,9 +191,14 @@ async function checkMountpoint(mountpoint: string): Promise<void> {
     directory = (await stat(mountpoint)).isDirectory();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') throw new StartupError('ERR_NOT_FOUND', `mount point ${mountpoint} does not exist: make it with mkdir`, { cause: error });
+    if (code === 'ENOENT')
+      throw new StartupError('ERR_NOT_FOUND', `mount point ${mountpoint} does not exist: make it with mkdir`, { cause: error });
     if (code === 'ENOTCONN') {
-      throw new StartupError('ERR_IO', `mount point ${mountpoint} is held by a mount that has died: unmount it with 'ibex umount ${mountpoint}'`, { cause: error });
+      throw new StartupError(
+        'ERR_IO',
+        `mount point ${mountpoint} is held by a mount that has died: unmount it with 'ibex umount ${mountpoint}'`,
+        { cause: error },
+      );
     }
     throw new StartupError('ERR_ACCESS', `mount point ${mountpoint}: ${(error as Error).message}`, { cause: error });
   }

@@ -27,12 +27,14 @@ export function directoryOperations(context: MountContext): Operations {
   const open = new Map<number, OpenDirectory>();
   let nextHandle = 1;
 
-  const fetchPages = (fid: Fid, withAttributes: boolean) => async (cookie: number): Promise<Page> => {
-    const changeMark = changes.mark();
-    const askedAtMs = context.now();
-    const { entries, end } = await calls.meta(fid, meta.readDirectory, { fid, cookie, limit: PAGE_ENTRIES, withAttributes });
-    return { entries, end, changeMark, askedAtMs };
-  };
+  const fetchPages =
+    (fid: Fid, withAttributes: boolean) =>
+    async (cookie: number): Promise<Page> => {
+      const changeMark = changes.mark();
+      const askedAtMs = context.now();
+      const { entries, end } = await calls.meta(fid, meta.readDirectory, { fid, cookie, limit: PAGE_ENTRIES, withAttributes });
+      return { entries, end, changeMark, askedAtMs };
+    };
 
   /** Attributes that may still be told; undefined when they could be from before a change. */
   const freshAttributes = (directory: Fid, { entry, page }: Listed): Attributes | undefined => {

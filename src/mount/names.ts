@@ -9,12 +9,17 @@ import { decodeName } from './linux.js';
 const RENAME_KEEP = 1;
 const RENAME_EXCHANGE = 2;
 
-const renameModes: Readonly<Record<number, 'replace' | 'keep' | 'exchange'>> = { 0: 'replace', [RENAME_KEEP]: 'keep', [RENAME_EXCHANGE]: 'exchange' };
+const renameModes: Readonly<Record<number, 'replace' | 'keep' | 'exchange'>> = {
+  0: 'replace',
+  [RENAME_KEEP]: 'keep',
+  [RENAME_EXCHANGE]: 'exchange',
+};
 
 export function nameOperations(context: MountContext): Operations {
   const { calls, replies, changes } = context;
   const nameOf = (request: FuseRequestEvent, source: Buffer, start: number): string => decodeName(source, start, request.nameLength);
-  const secondOf = (request: FuseRequestEvent, source: Buffer, start: number): string => decodeName(source, start + request.nameLength, request.secondLength);
+  const secondOf = (request: FuseRequestEvent, source: Buffer, start: number): string =>
+    decodeName(source, start + request.nameLength, request.secondLength);
   // The kernel has applied the umask where it was told to; once more does no harm.
   const modeOf = (request: FuseRequestEvent): number => (request.mode & ~request.umask) >>> 0;
 
@@ -22,7 +27,9 @@ export function nameOperations(context: MountContext): Operations {
     [FuseOperation.lookup]: (request, source, start) => {
       const parent = request.node as Fid;
       const name = nameOf(request, source, start);
-      return answer(context, request, calls.meta(parent, meta.lookup, { parent, name }), ({ attributes }) => replies.entry(request, attributes));
+      return answer(context, request, calls.meta(parent, meta.lookup, { parent, name }), ({ attributes }) =>
+        replies.entry(request, attributes),
+      );
     },
 
     [FuseOperation.mkdir]: (request, source, start) => {
@@ -58,11 +65,16 @@ export function nameOperations(context: MountContext): Operations {
     [FuseOperation.link]: (request, source, start) => {
       const parent = request.node as Fid;
       const fid = request.newNode as Fid;
-      return answer(context, request, calls.meta(parent, meta.link, { fid, parent, name: nameOf(request, source, start) }), ({ attributes }) => {
-        changes.note(parent);
-        changes.note(fid);
-        replies.entry(request, attributes);
-      });
+      return answer(
+        context,
+        request,
+        calls.meta(parent, meta.link, { fid, parent, name: nameOf(request, source, start) }),
+        ({ attributes }) => {
+          changes.note(parent);
+          changes.note(fid);
+          replies.entry(request, attributes);
+        },
+      );
     },
 
     [FuseOperation.unlink]: (request, source, start) => {
@@ -96,7 +108,9 @@ export function nameOperations(context: MountContext): Operations {
 
     [FuseOperation.readlink]: (request) => {
       const fid = request.node as Fid;
-      return answer(context, request, calls.meta(fid, meta.readSymlink, { fid }), ({ target }) => replies.bytes(request, Buffer.from(target)));
+      return answer(context, request, calls.meta(fid, meta.readSymlink, { fid }), ({ target }) =>
+        replies.bytes(request, Buffer.from(target)),
+      );
     },
   };
 }

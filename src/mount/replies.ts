@@ -76,7 +76,16 @@ export class Replies {
 
   space(request: FuseRequestEvent, space: Space): void {
     const { bsize, blocks, bfree, files, ffree } = space;
-    this.#send({ session: request.session, kind: FuseReplyKind.statfs, unique: request.unique, size: bsize, blocks, handle: bfree, offset: files, sequence: ffree });
+    this.#send({
+      session: request.session,
+      kind: FuseReplyKind.statfs,
+      unique: request.unique,
+      size: bsize,
+      blocks,
+      handle: bfree,
+      offset: files,
+      sequence: ffree,
+    });
   }
 
   done(request: FuseRequestEvent, errno = 0): void {

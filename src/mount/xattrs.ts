@@ -28,7 +28,9 @@ export function xattrOperations(context: MountContext): Operations {
   return {
     [FuseOperation.getxattr]: (request, source, start) => {
       const fid = request.node as Fid;
-      return answer(context, request, calls.meta(fid, meta.getXattr, { fid, name: nameOf(request, source, start) }), ({ value }) => give(request, value));
+      return answer(context, request, calls.meta(fid, meta.getXattr, { fid, name: nameOf(request, source, start) }), ({ value }) =>
+        give(request, value),
+      );
     },
     [FuseOperation.listxattr]: (request) => {
       const fid = request.node as Fid;

@@ -2,8 +2,8 @@
 import { constants } from 'node:fs';
 import t from 'tap';
 import type { OpenFileHandle } from '../../src/client/file-handle.js';
-import { IbexError } from '../../src/wire/errors.js';
 import type { Dirent } from '../../src/client/stats.js';
+import { IbexError } from '../../src/wire/errors.js';
 import { LocalCluster } from './local-cluster.js';
 
 t.test('a file is written, read, listed and removed', async (t) => {
@@ -38,7 +38,10 @@ t.test('a path in a known directory is one RPC', async (t) => {
   t.strictSame(await calls(() => fs.stat('/a/b/c/f')), ['meta.lookup']);
   t.strictSame(await calls(() => fs.unlink('/a/b/c/f')), ['meta.unlink']);
   t.strictSame(await calls(() => fs.mkdir('/a/b/c/d')), ['meta.makeDirectory']);
-  t.strictSame(await calls(() => Promise.all(Array.from({ length: 64 }, () => fs.stat('/a/b/c/d')))), Array.from({ length: 64 }, () => 'meta.lookup'));
+  t.strictSame(
+    await calls(() => Promise.all(Array.from({ length: 64 }, () => fs.stat('/a/b/c/d')))),
+    Array.from({ length: 64 }, () => 'meta.lookup'),
+  );
   t.strictSame(await calls(() => fs.rename('/a/b/c/d', '/a/b/c/e')), ['meta.rename']);
 });
 
@@ -61,10 +64,11 @@ t.test('own changes are seen at once through the directory cache', async (t) => 
 t.test('open flags', async (t) => {
   const { fs } = (await LocalCluster.start(t)).fileSystem();
   await fs.writeFile('/f', 'abcdef');
-  const code = (path: string, flags: string | number): Promise<string> => fs.open(path, flags).then(
-    (handle) => handle.close().then(() => 'ok'),
-    (error: IbexError) => error.code,
-  );
+  const code = (path: string, flags: string | number): Promise<string> =>
+    fs.open(path, flags).then(
+      (handle) => handle.close().then(() => 'ok'),
+      (error: IbexError) => error.code,
+    );
   await fs.mkdir('/d');
   await fs.symlink('f', '/link');
   await fs.symlink('new', '/dangling');
@@ -173,7 +177,15 @@ t.test('after a metadata server came back it hears of every open', async (t) => 
   const session = { call: async (_message: unknown, request: unknown) => told.push(request) } as never;
   await open.reopen(cluster.metaOf(), session);
   const { fid } = handles[0]!;
-  t.strictSame(told, [{ files: [{ fid, write: false }, { fid, write: false }, { fid, write: true }] }]);
+  t.strictSame(told, [
+    {
+      files: [
+        { fid, write: false },
+        { fid, write: false },
+        { fid, write: true },
+      ],
+    },
+  ]);
   told.length = 0;
   await open.reopen(99 as never, session);
   t.strictSame(told, [], 'another target owns none of them');
@@ -254,7 +266,14 @@ t.test('attributes', async (t) => {
   await fs.lutimes('/l', 7, 8);
   t.equal((await fs.lstat('/l')).mtimeMs, 8000);
   t.equal((await fs.stat('/l')).mtimeMs, 2250);
-  t.strictSame(await fs.statfs(), { bsize: 4096, blocks: Math.floor((8192e3 + 3e12) / 4096), bfree: Math.floor((4096e3 + 1.5e12) / 4096), bavail: Math.floor((4096e3 + 1.5e12) / 4096), files: 0, ffree: 0 });
+  t.strictSame(await fs.statfs(), {
+    bsize: 4096,
+    blocks: Math.floor((8192e3 + 3e12) / 4096),
+    bfree: Math.floor((4096e3 + 1.5e12) / 4096),
+    bavail: Math.floor((4096e3 + 1.5e12) / 4096),
+    files: 0,
+    ffree: 0,
+  });
 });
 
 t.test('layouts', async (t) => {

@@ -32,5 +32,6 @@ for (const [flags, expected] of table) {
 }
 
 t.test('what is no flag is refused', async (t) => {
-  for (const flags of ['', 'q', 'rw', 'toString', 3, -1, 1.5, Number.NaN]) t.throws(() => parseFlags(flags), refusal('ERR_INVALID'), String(flags));
+  for (const flags of ['', 'q', 'rw', 'toString', 3, -1, 1.5, Number.NaN])
+    t.throws(() => parseFlags(flags), refusal('ERR_INVALID'), String(flags));
 });

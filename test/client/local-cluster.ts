@@ -11,8 +11,8 @@ import { decodeBody, encodeBody } from '../../src/wire/codec.js';
 import { IbexError } from '../../src/wire/errors.js';
 import type { Fid, TargetId } from '../../src/wire/fid.js';
 import { FileIoOperation } from '../../src/wire/generated.js';
-import { type Message, meta, mgmt, type RequestOf, type ResponseOf } from '../../src/wire/messages.js';
-import { clusterMap, openTarget, testFolder, type TestTarget } from '../meta/support.js';
+import { type Message, type meta, mgmt, type RequestOf, type ResponseOf } from '../../src/wire/messages.js';
+import { clusterMap, openTarget, type TestTarget, testFolder } from '../meta/support.js';
 
 type Test = Parameters<typeof testFolder>[0];
 const TARGET = 1 as TargetId;
@@ -62,7 +62,9 @@ export class MemoryFiles implements FileIo {
         return slot;
       },
       closeFile: (slot) => void this.#fids.delete(slot),
-      setFileSize: (slot, size) => void (this.#states[slot * 8] = size),
+      setFileSize: (slot, size) => {
+        this.#states[slot * 8] = size;
+      },
       adoptFileSize: (slot, size) => {
         if (this.#states[slot * 8 + 1] === 0) this.#states[slot * 8] = size;
       },

@@ -1,9 +1,9 @@
 /** The small decisions of the client: attributes, windows, buffers, times, permission bits, space. */
 import fc from 'fast-check';
 import t from 'tap';
-import { viewOf } from '../../src/client/bytes.js';
 import { BufferRegistry } from '../../src/client/buffers.js';
-import { FileError, fileError } from '../../src/client/errors.js';
+import { viewOf } from '../../src/client/bytes.js';
+import { type FileError, fileError } from '../../src/client/errors.js';
 import { fromMicroseconds, overlay } from '../../src/client/file-states.js';
 import { permits } from '../../src/client/permission.js';
 import { spaceOf } from '../../src/client/space.js';
@@ -17,47 +17,69 @@ import { clusterMap } from '../meta/support.js';
 import { checks, refusal } from '../support/properties.js';
 
 const attributes = (more: Partial<Attributes>): Attributes => ({
-  fid: 7 as Fid, mode: 0o100644, links: 1, uid: 1, gid: 2, size: 10, device: 0,
-  atime: 1, atimeNs: 2, mtime: 3, mtimeNs: 4, ctime: 5, ctimeNs: 6, ...more,
+  fid: 7 as Fid,
+  mode: 0o100644,
+  links: 1,
+  uid: 1,
+  gid: 2,
+  size: 10,
+  device: 0,
+  atime: 1,
+  atimeNs: 2,
+  mtime: 3,
+  mtimeNs: 4,
+  ctime: 5,
+  ctimeNs: 6,
+  ...more,
 });
 
 t.test('what was written here counts over what the server knows', async (t) => {
-  checks(t, fc.property(fc.nat(), fc.nat(), fc.nat(4e9), fc.nat(999_999), fc.nat(4e9), (known, local, seconds, micros, ctime) => {
-    const merged = attributes({ size: known, ctime });
-    overlay(merged, local, seconds * 1e6 + micros);
-    t.equal(merged.size, Math.max(known, local));
-    t.equal(merged.mtime, seconds);
-    t.equal(merged.mtimeNs, micros * 1000);
-    t.ok(merged.ctime > seconds || (merged.ctime === seconds && merged.ctimeNs >= merged.mtimeNs));
-  }), { numRuns: 50 });
+  checks(
+    t,
+    fc.property(fc.nat(), fc.nat(), fc.nat(4e9), fc.nat(999_999), fc.nat(4e9), (known, local, seconds, micros, ctime) => {
+      const merged = attributes({ size: known, ctime });
+      overlay(merged, local, seconds * 1e6 + micros);
+      t.equal(merged.size, Math.max(known, local));
+      t.equal(merged.mtime, seconds);
+      t.equal(merged.mtimeNs, micros * 1000);
+      t.ok(merged.ctime > seconds || (merged.ctime === seconds && merged.ctimeNs >= merged.mtimeNs));
+    }),
+    { numRuns: 50 },
+  );
   t.strictSame(fromMicroseconds(1_700_000_000_123_456), { seconds: 1_700_000_000, nanoseconds: 123_456_000 });
 });
 
 t.test('pieces cover a range without gaps and keep to stripes', async (t) => {
-  checks(t, fc.property(fc.nat(1e6), fc.nat(1e6), fc.integer({ min: 1000, max: 1e5 }), (start, length, size) => {
-    let at = start;
-    for (const piece of pieces(start, start + length, size)) {
-      if (piece.offset !== at || piece.length <= 0 || piece.length > size) return false;
-      if (Math.floor(piece.offset / size) !== Math.floor((piece.offset + piece.length - 1) / size)) return false;
-      at += piece.length;
-    }
-    return at === start + length;
-  }));
+  checks(
+    t,
+    fc.property(fc.nat(1e6), fc.nat(1e6), fc.integer({ min: 1000, max: 1e5 }), (start, length, size) => {
+      let at = start;
+      for (const piece of pieces(start, start + length, size)) {
+        if (piece.offset !== at || piece.length <= 0 || piece.length > size) return false;
+        if (Math.floor(piece.offset / size) !== Math.floor((piece.offset + piece.length - 1) / size)) return false;
+        at += piece.length;
+      }
+      return at === start + length;
+    }),
+  );
 });
 
-t.test('a window runs everything, never more than its bound at once', async (t) => {
-  await fc.assert(fc.asyncProperty(fc.nat(30), fc.integer({ min: 1, max: 5 }), async (count, bound) => {
-    let running = 0;
-    let most = 0;
-    const seen: number[] = [];
-    await runWindow([...Array(count).keys()], bound, async (item) => {
-      most = Math.max(most, ++running);
-      await new Promise((resolve) => setImmediate(resolve));
-      running--;
-      seen.push(item);
-    });
-    return seen.length === count && most <= bound && (count === 0 || most === Math.min(bound, count));
-  }), { numRuns: 20 });
+t.test('a window runs everything, never more than its bound at once', async (_t) => {
+  await fc.assert(
+    fc.asyncProperty(fc.nat(30), fc.integer({ min: 1, max: 5 }), async (count, bound) => {
+      let running = 0;
+      let most = 0;
+      const seen: number[] = [];
+      await runWindow([...Array(count).keys()], bound, async (item) => {
+        most = Math.max(most, ++running);
+        await new Promise((resolve) => setImmediate(resolve));
+        running--;
+        seen.push(item);
+      });
+      return seen.length === count && most <= bound && (count === 0 || most === Math.min(bound, count));
+    }),
+    { numRuns: 20 },
+  );
 });
 
 t.test('a window that fails begins nothing new and waits for what runs', async (t) => {
@@ -122,7 +144,13 @@ t.test('views are checked', async (t) => {
   const buffer = Buffer.alloc(10);
   t.equal(viewOf(buffer, 3).byteLength, 7);
   t.equal(viewOf(new DataView(buffer.buffer, buffer.byteOffset, 4)).byteLength, 4);
-  for (const [offset, length] of [[-1, 1], [11, undefined], [5, 6], [0.5, 1], [0, -1]] as const) {
+  for (const [offset, length] of [
+    [-1, 1],
+    [11, undefined],
+    [5, 6],
+    [0.5, 1],
+    [0, -1],
+  ] as const) {
     t.throws(() => viewOf(buffer, offset, length), refusal('ERR_INVALID'), `${offset} ${length}`);
   }
 });
@@ -131,11 +159,15 @@ t.test('times', async (t) => {
   t.strictSame(toTimestamp(new Date(-500)), { seconds: -1, nanoseconds: 500_000_000 });
   t.strictSame(toTimestamp(1.25), { seconds: 1, nanoseconds: 250_000_000 });
   t.strictSame(toTimestamp('12'), { seconds: 12, nanoseconds: 0 });
-  for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, '', 'soon', new Date(Number.NaN)]) t.throws(() => toTimestamp(bad), refusal('ERR_INVALID'));
-  checks(t, fc.property(fc.double({ min: -1e10, max: 1e10, noNaN: true }), (time) => {
-    const { seconds, nanoseconds } = toTimestamp(time);
-    return Number.isInteger(seconds) && Number.isInteger(nanoseconds) && nanoseconds >= 0 && nanoseconds < 1e9;
-  }));
+  for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, '', 'soon', new Date(Number.NaN)])
+    t.throws(() => toTimestamp(bad), refusal('ERR_INVALID'));
+  checks(
+    t,
+    fc.property(fc.double({ min: -1e10, max: 1e10, noNaN: true }), (time) => {
+      const { seconds, nanoseconds } = toTimestamp(time);
+      return Number.isInteger(seconds) && Number.isInteger(nanoseconds) && nanoseconds >= 0 && nanoseconds < 1e9;
+    }),
+  );
 });
 
 t.test('permission bits', async (t) => {
@@ -150,11 +182,15 @@ t.test('permission bits', async (t) => {
   t.ok(permits(file, who(0, 0), 6));
   t.notOk(permits(file, who(0, 0), 1), 'root executes only what somebody may');
   t.ok(permits({ ...file, mode: 0o40000 }, who(0, 0), 7), 'and enters any directory');
-  t.notOk(permits({ ...file, mode: 0o100077 }, who(1, 2), 4), 'the owner has only the owner\'s bits');
+  t.notOk(permits({ ...file, mode: 0o100077 }, who(1, 2), 4), "the owner has only the owner's bits");
 });
 
 t.test('space counts bytes on storage targets and inodes on metadata targets', async (t) => {
-  const map = clusterMap(2, (_target, index) => ({ bytesTotal: 4096 * 100, bytesFree: 4096 * 50, ...(index === 1 ? { kind: 'meta' as const, inodesTotal: 9, inodesFree: 4 } : {}) }));
+  const map = clusterMap(2, (_target, index) => ({
+    bytesTotal: 4096 * 100,
+    bytesFree: 4096 * 50,
+    ...(index === 1 ? { kind: 'meta' as const, inodesTotal: 9, inodesFree: 4 } : {}),
+  }));
   const usage = [{ target: 101 as TargetId, bytesTotal: 4096 * 100, bytesFree: 4096 * 10, inodesTotal: 1, inodesFree: 1 }];
   t.strictSame(spaceOf(map, usage), { bsize: 4096, blocks: 100, bfree: 10, bavail: 10, files: 9, ffree: 4 });
   t.equal(spaceOf(map, []).bfree, 50, 'without fresh figures as the map has it');
@@ -162,7 +198,13 @@ t.test('space counts bytes on storage targets and inodes on metadata targets', a
 
 t.test('errors name call and path, and keep the cause', async (t) => {
   const error = fileError(new IbexError('ERR_NO_SPACE', 'target 103'), 'write', '/a') as FileError;
-  t.match(error, { code: 'ENOSPC', errno: -28, syscall: 'write', path: '/a', message: "ENOSPC: no space left on target, write '/a': target 103" });
+  t.match(error, {
+    code: 'ENOSPC',
+    errno: -28,
+    syscall: 'write',
+    path: '/a',
+    message: "ENOSPC: no space left on target, write '/a': target 103",
+  });
   t.equal(fileError(error, 'close', '/b'), error, 'the first context stays');
   const reason = new Error('stop');
   t.equal(fileError(new IbexError('ERR_CANCELED', 'meta.lookup', { cause: reason }), 'stat', '/a'), reason);

@@ -14,19 +14,26 @@ t.test('any chunks in, the same bytes out, whatever the sizes and windows', asyn
   const size = fc.integer({ min: 1, max: 4000 });
   const window = fc.integer({ min: 1, max: 6 });
   let run = 0;
-  await fc.assert(fc.asyncProperty(chunks, size, size, window, async (parts, writeSize, readSize, inFlight) => {
-    const path = `/f${run++}`;
-    await pipeline(Readable.from(parts.map((part) => Buffer.from(part))), fs.createWriteStream(path, { highWaterMark: writeSize, writeBehind: inFlight }));
-    const got = await Readable.from(fs.createReadStream(path, { highWaterMark: readSize, readAhead: inFlight })).toArray();
-    return Buffer.concat(got as Buffer[]).equals(Buffer.concat(parts));
-  }), { numRuns: 40 });
+  await fc.assert(
+    fc.asyncProperty(chunks, size, size, window, async (parts, writeSize, readSize, inFlight) => {
+      const path = `/f${run++}`;
+      await pipeline(
+        Readable.from(parts.map((part) => Buffer.from(part))),
+        fs.createWriteStream(path, { highWaterMark: writeSize, writeBehind: inFlight }),
+      );
+      const got = await Readable.from(fs.createReadStream(path, { highWaterMark: readSize, readAhead: inFlight })).toArray();
+      return Buffer.concat(got as Buffer[]).equals(Buffer.concat(parts));
+    }),
+    { numRuns: 40 },
+  );
   t.equal(open.count, 0, 'every handle was closed');
 });
 
 t.test('ranges', async (t) => {
   const { fs } = (await LocalCluster.start(t)).fileSystem();
   await fs.writeFile('/f', '0123456789');
-  const read = async (options: object): Promise<string> => Buffer.concat((await fs.createReadStream('/f', options).toArray()) as Buffer[]).toString();
+  const read = async (options: object): Promise<string> =>
+    Buffer.concat((await fs.createReadStream('/f', options).toArray()) as Buffer[]).toString();
   t.equal(await read({ start: 3 }), '3456789');
   t.equal(await read({ start: 3, end: 5 }), '345');
   t.equal(await read({ start: 3, end: 5, highWaterMark: 2 }), '345');
@@ -71,7 +78,11 @@ t.test('a failure reaches the producer, and the handle is closed', async (t) => 
   const endless = async function* (): AsyncGenerator<Buffer> {
     for (;;) yield Buffer.alloc(5000);
   };
-  await t.rejects(pipeline(endless(), fs.createWriteStream('/f', { highWaterMark: 1000 })), { code: 'ENOSPC', syscall: 'write', path: '/f' });
+  await t.rejects(pipeline(endless(), fs.createWriteStream('/f', { highWaterMark: 1000 })), {
+    code: 'ENOSPC',
+    syscall: 'write',
+    path: '/f',
+  });
   t.equal(files.openSlots, 0);
   await t.rejects(fs.createReadStream('/missing').toArray(), { code: 'ENOENT', syscall: 'open' });
 });
@@ -81,9 +92,12 @@ t.test('an abort ends a stream', async (t) => {
   await fs.writeFile('/f', Buffer.alloc(50_000));
   const controller = new AbortController();
   const stream = fs.createReadStream('/f', { highWaterMark: 100, signal: controller.signal });
-  await t.rejects((async () => {
-    for await (const _chunk of stream) controller.abort();
-  })(), { name: 'AbortError' });
+  await t.rejects(
+    (async () => {
+      for await (const _chunk of stream) controller.abort();
+    })(),
+    { name: 'AbortError' },
+  );
   await pause(10);
   t.equal(files.openSlots, 0);
 });

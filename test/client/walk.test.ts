@@ -108,45 +108,61 @@ t.test('parentOnly stops before the last name, missing lets it be missing', asyn
   t.match(place, { name: 'new', directories: ['a', 'b'], fid: undefined, mustBeDirectory: true });
   t.match(await walk(new TreeSource(tree), fresh(), '/a/..', { follow: false, parentOnly: true }), { name: '..' });
   t.match(await walk(new TreeSource(tree), fresh(), '/', { follow: false, parentOnly: true }), { name: '' });
-  t.match(await walk(new TreeSource(tree), fresh(), '/dangling', { ...options, missing: true }), { name: 'nothing', directories: ['a'], fid: undefined });
+  t.match(await walk(new TreeSource(tree), fresh(), '/dangling', { ...options, missing: true }), {
+    name: 'nothing',
+    directories: ['a'],
+    fid: undefined,
+  });
   await t.rejects(walk(new TreeSource(tree), fresh(), '/no/thing', { ...options, missing: true }), refusal('ERR_NOT_FOUND'));
 });
 
-t.test('without links a walk is path.normalize', async (t) => {
+t.test('without links a walk is path.normalize', async (_t) => {
   const deep: Tree = { a: { a: { a: {}, b: {} }, b: { a: {}, b: {} } }, b: { a: { a: {}, b: {} }, b: {} } };
   const part = fc.constantFrom('a', 'b', '..', '.', '');
   const paths = fc.array(part, { maxLength: 8 }).map((parts) => `/${parts.join('/')}`);
-  await fc.assert(fc.asyncProperty(paths, async (path) => {
-    const normal = posix.normalize(path).replace(/(.)\/$/, '$1');
-    try {
-      const { directories, name } = await walk(new TreeSource(deep), fresh(), path, options);
-      return `/${[...directories, name].filter((one) => one !== '').join('/')}` === normal;
-    } catch (error) {
-      // Somewhere on its way it went too deep.
-      return error instanceof IbexError && error.kind === 'ERR_NOT_FOUND';
-    }
-  }), { numRuns: 300 });
+  await fc.assert(
+    fc.asyncProperty(paths, async (path) => {
+      const normal = posix.normalize(path).replace(/(.)\/$/, '$1');
+      try {
+        const { directories, name } = await walk(new TreeSource(deep), fresh(), path, options);
+        return `/${[...directories, name].filter((one) => one !== '').join('/')}` === normal;
+      } catch (error) {
+        // Somewhere on its way it went too deep.
+        return error instanceof IbexError && error.kind === 'ERR_NOT_FOUND';
+      }
+    }),
+    { numRuns: 300 },
+  );
 });
 
-t.test('any tangle of links ends, and the cache changes no outcome', async (t) => {
+t.test('any tangle of links ends, and the cache changes no outcome', async (_t) => {
   const name = fc.constantFrom('a', 'b', 'c');
-  const target = fc.array(fc.constantFrom('a', 'b', 'c', '..', '.'), { minLength: 1, maxLength: 3 }).chain((parts) => fc.boolean().map((root) => `-> ${root ? '/' : ''}${parts.join('/')}`));
+  const target = fc
+    .array(fc.constantFrom('a', 'b', 'c', '..', '.'), { minLength: 1, maxLength: 3 })
+    .chain((parts) => fc.boolean().map((root) => `-> ${root ? '/' : ''}${parts.join('/')}`));
   const { tree: trees } = fc.letrec<{ tree: Tree }>((tie) => ({
-    tree: fc.dictionary(name, fc.oneof({ depthSize: 'small' }, fc.constant('file'), target, tie('tree') as fc.Arbitrary<Tree>), { maxKeys: 3, noNullPrototype: true }),
+    tree: fc.dictionary(name, fc.oneof({ depthSize: 'small' }, fc.constant('file'), target, tie('tree') as fc.Arbitrary<Tree>), {
+      maxKeys: 3,
+      noNullPrototype: true,
+    }),
   }));
   const path = fc.array(fc.constantFrom('a', 'b', 'c', '..'), { minLength: 1, maxLength: 5 }).map((parts) => `/${parts.join('/')}`);
-  await fc.assert(fc.asyncProperty(trees, fc.array(path, { minLength: 1, maxLength: 6 }), async (random, paths) => {
-    const shared = fresh();
-    const source = new TreeSource(random);
-    for (const one of [...paths, ...paths]) {
-      const outcome = async (cache: PathCache) => walk(source, cache, one, options).then(
-        (found) => [...found.directories, found.name].join('/'),
-        (error: unknown) => (error as IbexError).kind,
-      );
-      if ((await outcome(shared)) !== (await outcome(fresh()))) return false;
-    }
-    return true;
-  }), { numRuns: 200 });
+  await fc.assert(
+    fc.asyncProperty(trees, fc.array(path, { minLength: 1, maxLength: 6 }), async (random, paths) => {
+      const shared = fresh();
+      const source = new TreeSource(random);
+      for (const one of [...paths, ...paths]) {
+        const outcome = async (cache: PathCache) =>
+          walk(source, cache, one, options).then(
+            (found) => [...found.directories, found.name].join('/'),
+            (error: unknown) => (error as IbexError).kind,
+          );
+        if ((await outcome(shared)) !== (await outcome(fresh()))) return false;
+      }
+      return true;
+    }),
+    { numRuns: 200 },
+  );
 });
 
 t.test('many that look for one directory share a walk, and afterwards none is needed', async (t) => {
@@ -177,9 +193,13 @@ t.test('a change of a name on the way drops what was kept', async (t) => {
 });
 
 t.test('the cache stays bounded', async (t) => {
-  checks(t, fc.property(fc.integer({ min: 1, max: 20_000 }), (count) => {
-    const cache = new PathCache(1000, () => 0);
-    for (let i = 0; i < count; i++) cache.setPath(`/${i}`, ROOT_FID, 1000, cache.generation);
-    return [...Array(count).keys()].filter((i) => cache.path(`/${i}`) !== undefined).length <= 4096;
-  }), { numRuns: 5 });
+  checks(
+    t,
+    fc.property(fc.integer({ min: 1, max: 20_000 }), (count) => {
+      const cache = new PathCache(1000, () => 0);
+      for (let i = 0; i < count; i++) cache.setPath(`/${i}`, ROOT_FID, 1000, cache.generation);
+      return [...Array(count).keys()].filter((i) => cache.path(`/${i}`) !== undefined).length <= 4096;
+    }),
+    { numRuns: 5 },
+  );
 });

@@ -27,7 +27,9 @@ function pagesOf(entries: readonly DirectoryEntry[], size: number): { fetch: (co
 }
 
 const entry = (cookie: number): DirectoryEntry => ({ name: `n${cookie}`, fid: cookie as Fid, type: 0o100000, cookie });
-const directories = fc.uniqueArray(fc.integer({ min: 1, max: 2 ** 52 }), { maxLength: 60 }).map((cookies) => cookies.sort((a, b) => a - b).map(entry));
+const directories = fc
+  .uniqueArray(fc.integer({ min: 1, max: 2 ** 52 }), { maxLength: 60 })
+  .map((cookies) => cookies.sort((a, b) => a - b).map(entry));
 
 /** Reads as the kernel does: some entries, then on from the last cookie. */
 async function readAll(stream: DirectoryStream, room: () => number): Promise<string[]> {
@@ -45,33 +47,47 @@ async function readAll(stream: DirectoryStream, room: () => number): Promise<str
   }
 }
 
-t.test('every entry is given once, whatever the rooms and pages', async (t) => {
-  await fc.assert(fc.asyncProperty(directories, fc.integer({ min: 1, max: 20 }), fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 1 }), async (entries, page, rooms) => {
-    let i = 0;
-    const names = await readAll(new DirectoryStream(1 as Fid, pagesOf(entries, page).fetch), () => rooms[i++ % rooms.length]!);
-    return names.join() === ['.', '..', ...entries.map(({ name }) => name)].join();
-  }), { numRuns: 200 });
+t.test('every entry is given once, whatever the rooms and pages', async (_t) => {
+  await fc.assert(
+    fc.asyncProperty(
+      directories,
+      fc.integer({ min: 1, max: 20 }),
+      fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 1 }),
+      async (entries, page, rooms) => {
+        let i = 0;
+        const names = await readAll(new DirectoryStream(1 as Fid, pagesOf(entries, page).fetch), () => rooms[i++ % rooms.length]!);
+        return names.join() === ['.', '..', ...entries.map(({ name }) => name)].join();
+      },
+    ),
+    { numRuns: 200 },
+  );
 });
 
-t.test('seeking anywhere goes on from there', async (t) => {
-  await fc.assert(fc.asyncProperty(directories, fc.array(fc.nat(59), { maxLength: 10 }), async (entries, seeks) => {
-    const stream = new DirectoryStream(1 as Fid, pagesOf(entries, 7).fetch);
-    for (const seek of seeks) {
-      const cookie = entries[seek]?.cookie ?? COOKIE_DOT_DOT;
-      let next: string | undefined;
-      await stream.read(cookie, ({ entry: { name } }) => {
-        if (next !== undefined) return false;
-        next = name;
-        return true;
-      });
-      if (next !== entries[entries[seek] === undefined ? 0 : seek + 1]?.name) return false;
-    }
-    return true;
-  }), { numRuns: 200 });
+t.test('seeking anywhere goes on from there', async (_t) => {
+  await fc.assert(
+    fc.asyncProperty(directories, fc.array(fc.nat(59), { maxLength: 10 }), async (entries, seeks) => {
+      const stream = new DirectoryStream(1 as Fid, pagesOf(entries, 7).fetch);
+      for (const seek of seeks) {
+        const cookie = entries[seek]?.cookie ?? COOKIE_DOT_DOT;
+        let next: string | undefined;
+        await stream.read(cookie, ({ entry: { name } }) => {
+          if (next !== undefined) return false;
+          next = name;
+          return true;
+        });
+        if (next !== entries[entries[seek] === undefined ? 0 : seek + 1]?.name) return false;
+      }
+      return true;
+    }),
+    { numRuns: 200 },
+  );
 });
 
 t.test('the next page is asked for while this one is read, and each only once', async (t) => {
-  const { fetch, asked } = pagesOf(Array.from({ length: 30 }, (_, i) => entry(i + 1)), 10);
+  const { fetch, asked } = pagesOf(
+    Array.from({ length: 30 }, (_, i) => entry(i + 1)),
+    10,
+  );
   const stream = new DirectoryStream(1 as Fid, fetch);
   await stream.read(0, ({ entry: { name } }) => name !== 'n1');
   t.strictSame(asked, [0, 10]);
@@ -81,7 +97,10 @@ t.test('the next page is asked for while this one is read, and each only once', 
 
 t.test('a page that cannot be had is an error for who asks, and can be asked again', async (t) => {
   let fail = true;
-  const { fetch } = pagesOf(Array.from({ length: 4 }, (_, i) => entry(i + 1)), 2);
+  const { fetch } = pagesOf(
+    Array.from({ length: 4 }, (_, i) => entry(i + 1)),
+    2,
+  );
   const stream = new DirectoryStream(1 as Fid, async (cookie) => {
     if (cookie === 2 && fail) throw new IbexError('ERR_TIMED_OUT');
     return fetch(cookie);
@@ -95,7 +114,7 @@ t.test('a page that cannot be had is an error for who asks, and can be asked aga
   t.strictSame(names, ['.', '..', 'n1', 'n2', 'n3', 'n4']);
 });
 
-t.test('records hold what fits in the kernel\'s room', async (t) => {
+t.test("records hold what fits in the kernel's room", async (t) => {
   const attributes = { fid: 5, mode: 0o100644, size: 1000, mtime: -5, mtimeNs: 6, links: 2 } as Attributes;
   const records = new DirectoryRecords(176 + 176 + 10, true, { entryMs: 1000, attributesMs: 500 }, 4096);
   t.ok(records.add('long-name-of-24-bytes--', 5, 0o100000, 2 ** 62, attributes));
@@ -104,7 +123,18 @@ t.test('records hold what fits in the kernel\'s room', async (t) => {
   const bytes = records.bytes();
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const first = readFuseDirectoryEntry(view, 0);
-  t.match(first, { cookie: 2 ** 62, inode: 5, node: 5, size: 1000, blocks: 2, mtime: -5, mode: 0o100644, nameLength: 23, entryValidMs: 1000, attributesValidMs: 500 });
+  t.match(first, {
+    cookie: 2 ** 62,
+    inode: 5,
+    node: 5,
+    size: 1000,
+    blocks: 2,
+    mtime: -5,
+    mode: 0o100644,
+    nameLength: 23,
+    entryValidMs: 1000,
+    attributesValidMs: 500,
+  });
   const at = FuseDirectoryEntryBytes + 24;
   t.match(readFuseDirectoryEntry(view, at), { cookie: 9, inode: 6, node: 0, mode: 0o40000, nameLength: 2 });
   t.equal(bytes.toString('utf8', at + FuseDirectoryEntryBytes, at + FuseDirectoryEntryBytes + 2), 'é');
@@ -144,13 +174,16 @@ t.test('an append goes where the file ends: at most one more look', async (t) =>
 });
 
 t.test('changes are never missed, however many', async (t) => {
-  checks(t, fc.property(fc.array(fc.nat(20)), fc.array(fc.nat(20)), (before, after) => {
-    const changes = new RecentChanges(8);
-    for (const node of before) changes.note(node);
-    const mark = changes.mark();
-    for (const node of after) changes.note(node);
-    return after.every((node) => changes.changedSince(node, mark));
-  }));
+  checks(
+    t,
+    fc.property(fc.array(fc.nat(20)), fc.array(fc.nat(20)), (before, after) => {
+      const changes = new RecentChanges(8);
+      for (const node of before) changes.note(node);
+      const mark = changes.mark();
+      for (const node of after) changes.note(node);
+      return after.every((node) => changes.changedSince(node, mark));
+    }),
+  );
   const changes = new RecentChanges(8);
   changes.note(1);
   const mark = changes.mark();
@@ -161,7 +194,17 @@ t.test('changes are never missed, however many', async (t) => {
 });
 
 t.test('setattr', async (t) => {
-  const request = { valid: 0, mode: 0o104755, owner: 5, group: 6, size: 7, atime: -8, atimeNanoseconds: 9, mtime: 10, mtimeNanoseconds: 11 };
+  const request = {
+    valid: 0,
+    mode: 0o104755,
+    owner: 5,
+    group: 6,
+    size: 7,
+    atime: -8,
+    atimeNanoseconds: 9,
+    mtime: 10,
+    mtimeNanoseconds: 11,
+  };
   const table: readonly (readonly [number, object])[] = [
     [Fattr.handle, {}],
     [Fattr.mode, { mode: 0o4755 }],
@@ -201,9 +244,15 @@ t.test('errors for the kernel', async (t) => {
 });
 
 t.test('names that are not UTF-8 are refused, all others pass', async (t) => {
-  checks(t, fc.property(fc.string({ unit: 'binary' }).filter((text) => text === Buffer.from(text).toString()), (name) => {
-    const bytes = Buffer.concat([Buffer.from('xx'), Buffer.from(name), Buffer.from('yy')]);
-    return decodeName(bytes, 2, bytes.length - 4) === name;
-  }));
+  checks(
+    t,
+    fc.property(
+      fc.string({ unit: 'binary' }).filter((text) => text === Buffer.from(text).toString()),
+      (name) => {
+        const bytes = Buffer.concat([Buffer.from('xx'), Buffer.from(name), Buffer.from('yy')]);
+        return decodeName(bytes, 2, bytes.length - 4) === name;
+      },
+    ),
+  );
   t.throws(() => decodeName(Buffer.from([0x61, 0xff]), 0, 2), /not valid UTF-8/);
 });

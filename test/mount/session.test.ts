@@ -49,7 +49,12 @@ class Kernel {
         this.#waiting.delete(fields.unique!);
       },
     };
-    const space = new SpaceCache(cluster, () => cluster.map, 1000, () => 0);
+    const space = new SpaceCache(
+      cluster,
+      () => cluster.map,
+      1000,
+      () => 0,
+    );
     this.#session = new MountSession({
       calls: cluster,
       files: this.open,
@@ -63,13 +68,29 @@ class Kernel {
     });
   }
 
-  ask(operation: FuseOperation, fields: Partial<FuseRequestEvent>, name: string | Buffer = '', second: string | Buffer = ''): Promise<Answer> {
+  ask(
+    operation: FuseOperation,
+    fields: Partial<FuseRequestEvent>,
+    name: string | Buffer = '',
+    second: string | Buffer = '',
+  ): Promise<Answer> {
     const tails = [Buffer.from(name as string), Buffer.from(second as string)] as const;
     const unique = ++this.#unique;
     const source = Buffer.concat([Buffer.alloc(16), ...tails]);
     return new Promise((resolve) => {
       this.#waiting.set(unique, resolve);
-      const request = { ...nothing, session: 1, uid: 5, gid: 6, operation, unique, node: 1, ...fields, nameLength: tails[0].length, secondLength: tails[1].length };
+      const request = {
+        ...nothing,
+        session: 1,
+        uid: 5,
+        gid: 6,
+        operation,
+        unique,
+        node: 1,
+        ...fields,
+        nameLength: tails[0].length,
+        secondLength: tails[1].length,
+      };
       this.#session.handle(request, source, 16);
       // As native code does: the memory is used again as soon as the call returns.
       source.fill(0x58);
@@ -127,7 +148,11 @@ t.test('a file is made, written, settled and closed', async (t) => {
   const kernel = new Kernel(await LocalCluster.start(t));
   const { node, handle } = await kernel.create('f');
   kernel.files.write(handle, 0, Buffer.from('hello'));
-  t.match(await kernel.ask(FuseOperation.getattr, { node }), { kind: FuseReplyKind.attributes, size: 5, blocks: 1 }, 'before it is settled');
+  t.match(
+    await kernel.ask(FuseOperation.getattr, { node }),
+    { kind: FuseReplyKind.attributes, size: 5, blocks: 1 },
+    'before it is settled',
+  );
   const other = new Kernel(kernel.cluster.otherClient());
   t.match(await other.ask(FuseOperation.lookup, {}, 'f'), { size: 0 });
   t.match(await kernel.ask(FuseOperation.flush, { node, handle }), errno(0));
@@ -135,7 +160,11 @@ t.test('a file is made, written, settled and closed', async (t) => {
   kernel.files.write(handle, 5, Buffer.from('!'));
   t.match(await kernel.ask(FuseOperation.fsync, { node, handle }), errno(0));
   t.match(await other.ask(FuseOperation.lookup, {}, 'f'), { size: 6 });
-  t.match(await kernel.ask(FuseOperation.flush, { node, handle, dataError: 28 }), errno(28), 'what native code could not write is reported');
+  t.match(
+    await kernel.ask(FuseOperation.flush, { node, handle, dataError: 28 }),
+    errno(28),
+    'what native code could not write is reported',
+  );
   kernel.files.write(handle, 6, Buffer.from('mapped'));
   t.match(await kernel.ask(FuseOperation.release, { node, handle, flags: O_RDWR }), errno(0));
   await kernel.open.released();
@@ -181,11 +210,18 @@ t.test('truncation, times and set-id bits', async (t) => {
   const kernel = new Kernel(await LocalCluster.start(t));
   const { node, handle } = await kernel.create('f');
   kernel.files.write(handle, 0, Buffer.from('0123456789'));
-  t.match(await kernel.ask(FuseOperation.setattr, { node, handle, valid: Fattr.size | Fattr.handle, size: 4 }), { kind: FuseReplyKind.attributes, size: 4 });
+  t.match(await kernel.ask(FuseOperation.setattr, { node, handle, valid: Fattr.size | Fattr.handle, size: 4 }), {
+    kind: FuseReplyKind.attributes,
+    size: 4,
+  });
   t.match(await kernel.ask(FuseOperation.fallocate, { node, handle, offset: 0, size: 8 }), errno(0));
   t.match(await kernel.ask(FuseOperation.getattr, { node }), { size: 8 });
   kernel.files.write(handle, 0, Buffer.from('x'));
-  t.match(await kernel.ask(FuseOperation.setattr, { node, valid: Fattr.mtime, mtime: -3, mtimeNanoseconds: 7 }), { mtime: -3, mtimeNanoseconds: 7, size: 8 });
+  t.match(await kernel.ask(FuseOperation.setattr, { node, valid: Fattr.mtime, mtime: -3, mtimeNanoseconds: 7 }), {
+    mtime: -3,
+    mtimeNanoseconds: 7,
+    size: 8,
+  });
   await kernel.ask(FuseOperation.flush, { node, handle });
   t.match(await kernel.ask(FuseOperation.getattr, { node }), { mtime: -3, mtimeNanoseconds: 7 }, 'the flush does not override it');
   await kernel.ask(FuseOperation.setattr, { node, valid: Fattr.mode, mode: 0o6755 });
@@ -214,7 +250,13 @@ t.test('directories', async (t) => {
   const plus = await kernel.names(handle!, true);
   t.equal(new Set(plus.map(({ name }) => name)).size, 702);
   t.equal(plus.length, 702);
-  t.strictSame(plus.slice(0, 2).map(({ name, node }) => [name, node]), [['.', 0], ['..', 0]]);
+  t.strictSame(
+    plus.slice(0, 2).map(({ name, node }) => [name, node]),
+    [
+      ['.', 0],
+      ['..', 0],
+    ],
+  );
   t.ok(plus.slice(2).every(({ node }) => node > 0));
   t.equal((await kernel.names(handle!, false, 200)).length, 702, 'read again, without attributes, in little rooms');
   const { data } = await kernel.ask(FuseOperation.readdirplus, { handle: handle!, offset: 0, size: 4096 });
@@ -228,7 +270,11 @@ t.test('directories', async (t) => {
     at = (at + FuseDirectoryEntryBytes + record.nameLength + 7) & ~7;
   }
   const next = await kernel.ask(FuseOperation.readdirplus, { handle: handle!, offset: cookie, size: 4096 });
-  t.equal(readFuseDirectoryEntry(new DataView(next.data!.buffer, next.data!.byteOffset), 0).node, 0, 'a page from before a change names entries only');
+  t.equal(
+    readFuseDirectoryEntry(new DataView(next.data!.buffer, next.data!.byteOffset), 0).node,
+    0,
+    'a page from before a change names entries only',
+  );
   t.match(await kernel.ask(FuseOperation.fsyncdir, { handle: handle! }), errno(0));
   t.match(await kernel.ask(FuseOperation.releasedir, { handle: handle! }), errno(0));
   t.match(await kernel.ask(FuseOperation.readdir, { handle: handle!, size: 100 }), errno(Errno.EINVAL));
