@@ -185,6 +185,45 @@ TEST_CASE("a peer that does not read its answers is not served further, and goes
   CHECK(queued_most <= limits.send_queue_pause_bytes + (2U << 20));
 }
 
+TEST_CASE("a host that does not answer a connect is given up at the deadline") {
+  // With its backlog full, the kernel drops further connects as an unreachable host would.
+  const UniqueFd full(socket(AF_INET, SOCK_STREAM, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof(address);
+  REQUIRE(bind(full.get(), reinterpret_cast<sockaddr*>(&address), length) == 0);
+  REQUIRE(listen(full.get(), 0) == 0);
+  getsockname(full.get(), reinterpret_cast<sockaddr*>(&address), &length);
+  std::vector<UniqueFd> waiting;
+  for (int i = 0; i < 4; ++i) {
+    waiting.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    (void)connect(waiting.back().get(), reinterpret_cast<sockaddr*>(&address), length);
+  }
+  TransportLimits limits;
+  limits.connect_deadline_ms = 50;
+  Loopback net;
+  net.listen();
+  auto made = connect_tcp(net.client_reactor(), next_connection_id(), "127.0.0.1", ntohs(address.sin_port), net.client,
+                          net.client_observer, limits);
+  REQUIRE(made.ok());
+  REQUIRE(wait_until([&] { return net.client.closed == 1; }));
+  CHECK(net.client.reasons()[0].code() == StatusCode::kTimedOut);
+  CHECK(net.client.reasons()[0].message().find("no answer within 50 ms") != std::string::npos);
+}
+
+TEST_CASE("a peer that takes nothing for the dead-peer time is given up, with an errno") {
+  TransportLimits limits;
+  limits.dead_peer_ms = 300;
+  Loopback net(limits);
+  net.listen();
+  const auto [client, server] = net.connect_both();
+  server->pause();
+  for (uint64_t i = 0; i < 16; ++i) client->send(data_frame(i, 1U << 20), Flush::kNow);
+  REQUIRE(wait_until([&] { return net.client.closed == 1; }));
+  CHECK(net.client.reasons()[0].code() == StatusCode::kTimedOut);
+}
+
 TEST_CASE("a connection whose queue grows past all bounds is closed and names the size") {
   TransportLimits limits;
   limits.send_queue_bytes_max = 16U << 20;

@@ -11,6 +11,9 @@
 namespace ibexfs {
 namespace {
 
+constexpr size_t kLargeDataBytes = 65536;
+constexpr size_t kBytesBehindLargeData = 4096;
+
 // Staging buffers that no connection of this thread needs now.
 class StagingCache {
  public:
@@ -138,9 +141,9 @@ FrameParser::Destinations FrameParser::destinations() {
   } else {
     move_to_front();
   }
-  if (kStagingBytes > end_) {
-    result.parts[static_cast<size_t>(result.count++)] = {stage + end_, kStagingBytes - end_};
-  }
+  // Behind a large data part most likely comes another: of that one only the beginning is wanted here.
+  const size_t room = std::min(kStagingBytes - end_, left_ >= kLargeDataBytes ? kBytesBehindLargeData : kStagingBytes);
+  if (room > 0) result.parts[static_cast<size_t>(result.count++)] = {stage + end_, room};
   for (int i = 0; i < result.count; ++i) result.bytes += result.parts[static_cast<size_t>(i)].iov_len;
   return result;
 }

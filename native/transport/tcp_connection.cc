@@ -64,6 +64,7 @@ void TcpConnection::on_ready(uint32_t epoll_events) {
     on_connect_done();
     return;
   }
+  if ((epoll_events & EPOLLERR) != 0) note_socket_error();
   if ((epoll_events & EPOLLOUT) != 0) {
     Lock lock(mutex_);
     blocked_ = false;
@@ -79,13 +80,31 @@ void TcpConnection::on_ready(uint32_t epoll_events) {
     read_frames();
   } else if ((epoll_events & kBroken) != 0) {
     // epoll would go on to report this; what the peer sent before is not worth waiting for room.
-    int error = 0;
-    socklen_t length = sizeof(error);
-    getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &length);
-    fail(error != 0 ? Status::from_errno(error, name()) : Status(StatusCode::kConnectionReset, name() + ": the peer closed it"));
+    fail(why_ended());
   } else {
     update_interest();
   }
+}
+
+// The kernel tells the error of a socket once, to whoever asks first; it must not be a write that drops it.
+void TcpConnection::note_socket_error() {
+  int error = 0;
+  socklen_t length = sizeof(error);
+  getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &length);
+  const Lock lock(mutex_);
+  if (write_error_ == 0) write_error_ = error;
+}
+
+Status TcpConnection::why_ended() {
+  int error;
+  {
+    const Lock lock(mutex_);
+    error = write_error_;
+  }
+  // EPIPE says no more than that the peer went.
+  if (error != 0 && error != EPIPE) return Status::from_errno(error, name());
+  return {StatusCode::kConnectionReset,
+          name() + (parser_.at_boundary() ? ": the peer closed it" : ": the peer closed it in the middle of a frame")};
 }
 
 void TcpConnection::on_connect_done() {

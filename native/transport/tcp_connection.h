@@ -79,6 +79,8 @@ class TcpConnection final : public Connection {
   void begin(uint32_t epoll_events);
   void on_ready(uint32_t epoll_events);
   void on_connect_done();
+  void note_socket_error();
+  Status why_ended();
   void set_deadline(uint32_t delay_ms, Status reason);
   void begin_closing();
   void finish_sending();
@@ -98,7 +100,7 @@ class TcpConnection final : public Connection {
   bool blocked_ = false;                          // guarded: the socket takes no more until EPOLLOUT
   bool flush_requested_ = false;                  // guarded
   bool interest_stale_ = false;                   // guarded: blocked_ was set and epoll does not know yet
-  int write_error_ = 0;                           // guarded: errno of the first write that failed
+  int write_error_ = 0;                           // guarded: errno of the socket, from the first write that failed or from epoll
   Status close_reason_;                           // guarded; set once, with kClosing
   std::vector<OutgoingFrame> sent_;               // of the thread that is writing_
   std::atomic<size_t> bytes_queued_{0};           // queue_.bytes() for those who do not lock

@@ -40,8 +40,7 @@ void TcpConnection::read_frames() {
       return;
     }
     if (got == 0) {
-      fail({StatusCode::kConnectionReset,
-            name() + (parser_.at_boundary() ? ": the peer closed it" : ": the peer closed it in the middle of a frame")});
+      fail(why_ended());
       return;
     }
     const auto bytes = static_cast<size_t>(got);

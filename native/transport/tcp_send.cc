@@ -164,7 +164,7 @@ void TcpConnection::write_failed() {
   }
   // What the peer said before it went may tell more than the error does.
   if (state_ == State::kOpen && may_read()) read_frames();
-  fail(Status::from_errno(error, name()));
+  fail(why_ended());
 }
 
 }  // namespace ibexfs
