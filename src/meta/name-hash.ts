@@ -34,8 +34,12 @@ function round(): void {
   v2 = (v2 << 16) | (v2 >>> 16);
 }
 
-/** HalfSipHash-1-3-64 of a byte string, as [first, second] 32-bit word. */
-export function halfSipHash(bytes: Key, key: NameHashKey): [number, number] {
+function rounds(count: number): void {
+  for (let index = 0; index < count; index++) round();
+}
+
+/** HalfSipHash with 64-bit output of a byte string, as [first, second] 32-bit word. Directories use 1 and 3 rounds. */
+export function halfSipHash(bytes: Key, key: NameHashKey, compressionRounds = 1, finalRounds = 3): [number, number] {
   v0 = key.k0;
   v1 = key.k1 ^ 0xee;
   v2 = 0x6c796765 ^ key.k0;
@@ -44,23 +48,19 @@ export function halfSipHash(bytes: Key, key: NameHashKey): [number, number] {
   for (let at = 0; at < whole; at += 4) {
     const word = bytes.charCodeAt(at) | (bytes.charCodeAt(at + 1) << 8) | (bytes.charCodeAt(at + 2) << 16) | (bytes.charCodeAt(at + 3) << 24);
     v3 ^= word;
-    round();
+    rounds(compressionRounds);
     v0 ^= word;
   }
   let last = (bytes.length & 0xff) << 24;
   for (let at = whole; at < bytes.length; at++) last |= bytes.charCodeAt(at) << (8 * (at - whole));
   v3 ^= last;
-  round();
+  rounds(compressionRounds);
   v0 ^= last;
   v2 ^= 0xee;
-  round();
-  round();
-  round();
+  rounds(finalRounds);
   const first = v1 ^ v3;
   v1 ^= 0xdd;
-  round();
-  round();
-  round();
+  rounds(finalRounds);
   return [first >>> 0, (v1 ^ v3) >>> 0];
 }
 

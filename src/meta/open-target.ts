@@ -24,8 +24,8 @@ const INODE_DISK_BYTES = 512;
 
 /** @throws IbexError when the folder is in use, damaged or of another format; it says what to do */
 export async function openMetaTarget(options: MetaTargetOptions): Promise<MetaTarget> {
-  const { folder, logger, crc32c, durability, mapBytesMax, acceptLoss, onFatal } = options;
-  const store = await Store.open({ folder, logger, crc32c, groupBytes, durability, mapBytesMax, acceptLoss, onFatal });
+  const { folder, logger, crc32c, durability, applyIntervalMs, mapBytesMax, acceptLoss, onFatal } = options;
+  const store = await Store.open({ folder, logger, crc32c, groupBytes, durability, applyIntervalMs, mapBytesMax, acceptLoss, onFatal });
   try {
     return await startTarget(options, store);
   } catch (error) {

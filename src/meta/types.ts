@@ -90,6 +90,8 @@ export interface MetaTargetOptions {
   /** Whether this target owns the inode; by default it owns all. */
   readonly owns?: ((fid: Fid) => boolean) | undefined;
   readonly durability?: Durability | undefined;
+  /** Longest time that changes stay out of LMDB while it keeps up; 200 by default. */
+  readonly applyIntervalMs?: number | undefined;
   /** Largest size of the LMDB database; the file grows as needed. */
   readonly mapBytesMax?: number | undefined;
   readonly limits?: Partial<MetaLimits> | undefined;

@@ -6,9 +6,8 @@ import fc from 'fast-check';
 import t from 'tap';
 import { Store, type StoreOptions } from '../../src/meta/store/store.js';
 import { IbexError } from '../../src/wire/errors.js';
-import { copyTarget, crc32c, silent, testFolder } from './support.js';
+import { copyTarget, crc32c, seed, silent, testFolder } from './support.js';
 
-const seed = process.env.IBEXFS_SEED === undefined ? (Date.now() ^ process.pid) & 0x7fffffff : Number(process.env.IBEXFS_SEED);
 t.comment(`IBEXFS_SEED=${seed}`);
 
 const options = (folder: string, more: Partial<StoreOptions> = {}): StoreOptions => ({ folder, logger: silent, crc32c, groupBytes: () => 2, ...more });

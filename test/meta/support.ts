@@ -21,6 +21,9 @@ export function crc32c(buffer: Uint8Array, seed = 0): number {
   return ~value >>> 0;
 }
 
+/** Of every random test; printed by it, and set to repeat a failure. */
+export const seed = process.env.IBEXFS_SEED === undefined ? (Date.now() ^ (process.pid << 8)) & 0x7fffffff : Number(process.env.IBEXFS_SEED);
+
 export const silent = pino({ level: process.env.IBEXFS_TEST_LOG ?? 'silent' });
 
 /** A new folder below the system's temporary one, removed at the end of the test. */
@@ -37,9 +40,13 @@ export function copyTarget(from: string, to: string): void {
   for (const name of names.sort().reverse()) cpSync(join(from, name), join(to, name), { recursive: true });
 }
 
-/** Waits until the condition holds; the test's own timeout bounds it. */
+/** Waits until the condition holds, at most 10 s. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 2));
+  const end = performance.now() + 10_000;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`not within 10 s: ${condition.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
 }
 
 /** A cluster of `count` online storage targets, ids from 101, in the pool 'default'. */
@@ -94,8 +101,8 @@ export interface TestTarget {
   call<Name extends keyof typeof meta>(name: Name, request: RequestOf<(typeof meta)[Name]>, origin?: Partial<CallOrigin>): Promise<ResponseOf<(typeof meta)[Name]>>;
 }
 
-/** Never the same range twice, as mgmtd does it. */
-let granted = 0;
+/** Never the same range twice, as mgmtd does it; also not from the next process of a test. */
+let granted = Math.floor(Date.now() / 10) % 2 ** 32;
 
 export async function openTarget(folder: string, more: Partial<MetaTargetOptions> = {}): Promise<TestTarget> {
   const chunks = (more.chunks as RecordedChunks | undefined) ?? new RecordedChunks();

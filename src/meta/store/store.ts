@@ -44,7 +44,8 @@ const APPLY_INTERVAL_MS = 200;
 const GENERATION_BYTES_MAX = 16 << 20;
 /** With relaxed durability a power cut takes back at most about this. */
 const SYNC_DELAY_MS = 1000;
-const CACHED_VALUES_MAX = 16_384;
+/** About 10 to 20 MB. */
+const CACHED_VALUES_MAX = 32_768;
 const CACHED_VALUE_BYTES_MAX = 1024;
 
 export class Store {
@@ -116,14 +117,7 @@ export class Store {
   get(key: Key): Buffer | undefined {
     let value = this.#current.changes.get(key);
     if (value === undefined && this.#frozen !== undefined) value = this.#frozen.changes.get(key);
-    if (value === undefined) {
-      value = this.#cache.get(key);
-      if (value === undefined) {
-        value = this.#database.get(key) ?? null;
-        if (value === null || value.length <= CACHED_VALUE_BYTES_MAX) this.#cache.set(key, value);
-      }
-    }
-    return value ?? undefined;
+    return value === undefined ? this.#getApplied(key) : (value ?? undefined);
   }
 
   /** Visits entries whose keys start with `prefix` and are not less than `from`, in key order, until `visit` returns false. */
@@ -207,6 +201,14 @@ export class Store {
       await this.#database.close();
       await this.#unlock();
     }
+  }
+
+  #getApplied(key: Key): Buffer | undefined {
+    const cached = this.#cache.get(key);
+    if (cached !== undefined) return cached;
+    const value = this.#database.get(key);
+    if (value !== undefined && value.length <= CACHED_VALUE_BYTES_MAX) this.#cache.set(key, value);
+    return value;
   }
 
   #set(key: Key, value: Buffer | null): void {
