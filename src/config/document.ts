@@ -28,7 +28,8 @@ function literal(value: ConfigKey['fallback']): string {
 
 function keyLines(section: string, name: string, key: ConfigKey): string[] {
   return [
-    '', ...wrap(key.help).map((line) => `# ${line}`),
+    '',
+    ...wrap(key.help).map((line) => `# ${line}`),
     ...wrap(`Expected: ${key.expected}.`).map((line) => `# ${line}`),
     `# Variable: ${environmentName(section, name)}`,
     `${name} = ${literal(key.fallback)}`,

@@ -23,11 +23,19 @@ export interface ConfigKey<Result = unknown, Suffix extends string = string> {
 const addressSchema = Type.Object({ host: Type.String({ minLength: 1 }), port: Type.Integer({ minimum: 1, maximum: 65535 }) });
 
 function key<Schema extends TSchema, Suffix extends string>(
-  schema: Schema, suffix: Suffix, expected: string, fallback: ConfigKey['fallback'], help: string,
+  schema: Schema,
+  suffix: Suffix,
+  expected: string,
+  fallback: ConfigKey['fallback'],
+  help: string,
   parse: (raw: unknown, baseFolder: string) => unknown,
 ): ConfigKey<Static<Schema>, Suffix> {
   return {
-    schema, suffix, expected, fallback, help,
+    schema,
+    suffix,
+    expected,
+    fallback,
+    help,
     convert: (raw, baseFolder) => {
       const value = parse(raw, baseFolder);
       return Value.Check(schema, value) ? (value as Static<Schema>) : undefined;
@@ -40,7 +48,10 @@ const numeric = (raw: unknown): unknown => (typeof raw === 'string' && /^-?[0-9]
 const list = (raw: unknown): unknown[] => {
   if (Array.isArray(raw)) return raw;
   if (typeof raw !== 'string') return [undefined];
-  return raw.split(',').map((part) => part.trim()).filter((part) => part !== '');
+  return raw
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
 };
 
 export function text(fallback: string, help: string, pattern = '^[^\\n]*$', expected = 'text in quotes') {
@@ -55,7 +66,9 @@ export function choice<const Word extends string>(words: readonly Word[], fallba
 
 export function toggle(fallback: boolean, help: string) {
   const words: Readonly<Record<string, boolean>> = { true: true, false: false };
-  return key(Type.Boolean(), '', 'true or false', fallback, help, (raw) => (typeof raw === 'string' && Object.hasOwn(words, raw) ? words[raw] : raw));
+  return key(Type.Boolean(), '', 'true or false', fallback, help, (raw) =>
+    typeof raw === 'string' && Object.hasOwn(words, raw) ? words[raw] : raw,
+  );
 }
 
 export function integer(minimum: number, maximum: number, fallback: number, help: string) {
@@ -65,13 +78,17 @@ export function integer(minimum: number, maximum: number, fallback: number, help
 /** Bytes; bounds are inclusive and given as text. */
 export function size(minimum: string, maximum: string, fallback: string, help: string) {
   const schema = Type.Integer({ minimum: parseSize(minimum) ?? Number.NaN, maximum: parseSize(maximum) ?? Number.NaN });
-  return key(schema, 'Bytes', `a size such as "${fallback}", from ${minimum} to ${maximum}`, fallback, help, (raw) => (typeof raw === 'string' ? parseSize(raw) : raw));
+  return key(schema, 'Bytes', `a size such as "${fallback}", from ${minimum} to ${maximum}`, fallback, help, (raw) =>
+    typeof raw === 'string' ? parseSize(raw) : raw,
+  );
 }
 
 /** Milliseconds; bounds are inclusive and given as text. */
 export function duration(minimum: string, maximum: string, fallback: string, help: string) {
   const schema = Type.Integer({ minimum: parseDuration(minimum) ?? Number.NaN, maximum: parseDuration(maximum) ?? Number.NaN });
-  return key(schema, 'Ms', `a duration with its unit such as "${fallback}", from ${minimum} to ${maximum}`, fallback, help, (raw) => (typeof raw === 'string' ? parseDuration(raw) : undefined));
+  return key(schema, 'Ms', `a duration with its unit such as "${fallback}", from ${minimum} to ${maximum}`, fallback, help, (raw) =>
+    typeof raw === 'string' ? parseDuration(raw) : undefined,
+  );
 }
 
 const absolute = (raw: unknown, baseFolder: string): unknown => {
@@ -91,17 +108,27 @@ export function optionalPath(help: string) {
 
 export function paths(fallback: readonly string[], help: string) {
   const schema = Type.Array(Type.String({ minLength: 1, maxLength: 4000 }), { minItems: 1, maxItems: 256, uniqueItems: true });
-  return key(schema, '', 'a list of different paths such as ["/data/1", "/data/2"]', fallback, help, (raw, base) => list(raw).map((item) => absolute(item, base)));
+  return key(schema, '', 'a list of different paths such as ["/data/1", "/data/2"]', fallback, help, (raw, base) =>
+    list(raw).map((item) => absolute(item, base)),
+  );
 }
 
 /** A host name or numeric address without a port. */
 export function host(fallback: string, help: string) {
-  return key(Type.String({ pattern: '^[A-Za-z0-9_.:%-]{1,255}$' }), '', 'a host name or numeric address without a port', fallback, help, (raw) => raw);
+  return key(
+    Type.String({ pattern: '^[A-Za-z0-9_.:%-]{1,255}$' }),
+    '',
+    'a host name or numeric address without a port',
+    fallback,
+    help,
+    (raw) => raw,
+  );
 }
 
 /** "host:port" strings; the result is parsed. */
 export function addresses(fallback: readonly string[], minimum: number, help: string) {
   const schema = Type.Readonly(Type.Array(addressSchema, { minItems: minimum, maxItems: 16 }));
   return key(schema, '', 'a list of "host:port"', fallback, help, (raw) =>
-    list(raw).map((item) => (typeof item === 'string' ? parseAddress(item) : undefined)));
+    list(raw).map((item) => (typeof item === 'string' ? parseAddress(item) : undefined)),
+  );
 }

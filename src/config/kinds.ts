@@ -7,8 +7,12 @@ import * as sections from './sections.js';
 
 export const configKinds = {
   mgmtd: {
-    cluster: sections.clusterOfMgmtd, listen: sections.listenOf(7410), mgmtd: sections.mgmtd, heartbeat: sections.heartbeat,
-    http: sections.http, log: sections.log,
+    cluster: sections.clusterOfMgmtd,
+    listen: sections.listenOf(7410),
+    mgmtd: sections.mgmtd,
+    heartbeat: sections.heartbeat,
+    http: sections.http,
+    log: sections.log,
   },
   meta: { cluster: sections.cluster, listen: sections.listenOf(7420), meta: sections.meta, log: sections.log },
   storage: { cluster: sections.cluster, listen: sections.listenOf(7430), storage: sections.storage, log: sections.log },
@@ -20,10 +24,13 @@ export type ConfigKind = keyof typeof configKinds;
 
 type Camel<Name extends string> = Name extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}` : Name;
 type SectionOf<Keys> = {
-  readonly [Name in keyof Keys & string as Keys[Name] extends ConfigKey<unknown, infer Suffix> ? `${Camel<Name>}${Suffix}` : never]:
-    Keys[Name] extends ConfigKey<infer Result, string> ? Result : never;
+  readonly [Name in keyof Keys & string as Keys[Name] extends ConfigKey<unknown, infer Suffix>
+    ? `${Camel<Name>}${Suffix}`
+    : never]: Keys[Name] extends ConfigKey<infer Result, string> ? Result : never;
 };
-export type ConfigOf<Kind extends ConfigKind> = { readonly [Name in keyof (typeof configKinds)[Kind]]: SectionOf<(typeof configKinds)[Kind][Name]> };
+export type ConfigOf<Kind extends ConfigKind> = {
+  readonly [Name in keyof (typeof configKinds)[Kind]]: SectionOf<(typeof configKinds)[Kind][Name]>;
+};
 
 export type MgmtdConfig = ConfigOf<'mgmtd'>;
 export type MetaConfig = ConfigOf<'meta'>;
@@ -48,14 +55,23 @@ interface Rule<Config> {
 const mgmtdRules: readonly Rule<MgmtdConfig>[] = [
   {
     key: 'heartbeat.probably_offline_after',
-    broken: ({ heartbeat }) => heartbeat.probablyOfflineAfterMs < 2 * heartbeat.intervalMs
-      ? 'expected at least twice heartbeat.interval, or one late report makes a node probably offline' : undefined,
+    broken: ({ heartbeat }) =>
+      heartbeat.probablyOfflineAfterMs < 2 * heartbeat.intervalMs
+        ? 'expected at least twice heartbeat.interval, or one late report makes a node probably offline'
+        : undefined,
   },
   {
     key: 'heartbeat.offline_after',
-    broken: ({ heartbeat }) => heartbeat.offlineAfterMs <= Math.max(heartbeat.probablyOfflineAfterMs, heartbeat.lostSessionAfterMs)
-      ? 'expected more than heartbeat.probably_offline_after and heartbeat.lost_session_after' : undefined,
+    broken: ({ heartbeat }) =>
+      heartbeat.offlineAfterMs <= Math.max(heartbeat.probablyOfflineAfterMs, heartbeat.lostSessionAfterMs)
+        ? 'expected more than heartbeat.probably_offline_after and heartbeat.lost_session_after'
+        : undefined,
   },
 ];
 
-export const configRules: { readonly [Kind in ConfigKind]: readonly Rule<ConfigOf<Kind>>[] } = { mgmtd: mgmtdRules, meta: [], storage: [], client: [] };
+export const configRules: { readonly [Kind in ConfigKind]: readonly Rule<ConfigOf<Kind>>[] } = {
+  mgmtd: mgmtdRules,
+  meta: [],
+  storage: [],
+  client: [],
+};

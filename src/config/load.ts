@@ -51,7 +51,12 @@ class Loader {
       if (!Object.hasOwn(this.#tables, section)) {
         this.problems.push({ source: path, line: positions.get(section), key: section, detail: this.#unknownSection(section, content) });
       } else if (typeof content !== 'object' || content === null || Array.isArray(content)) {
-        this.problems.push({ source: path, line: positions.get(section), key: section, detail: `${show(section)} is a section; expected "[${section}]" with its keys below` });
+        this.problems.push({
+          source: path,
+          line: positions.get(section),
+          key: section,
+          detail: `${show(section)} is a section; expected "[${section}]" with its keys below`,
+        });
       } else {
         this.#section(path, positions, section, content as Record<string, unknown>);
       }
@@ -79,7 +84,10 @@ class Loader {
         const section = variable.split('_')[1] ?? '';
         if (!known.sections.has(section)) continue;
         const hint = nearest(variable, [...known.names.keys()]);
-        this.problems.push({ source: `variable ${variable}`, detail: `unknown variable${hint === undefined ? '' : `; did you mean ${hint}?`}` });
+        this.problems.push({
+          source: `variable ${variable}`,
+          detail: `unknown variable${hint === undefined ? '' : `; did you mean ${hint}?`}`,
+        });
       } else if (this.keyOf(entry.section, entry.name) !== undefined) {
         this.settings.set(`${entry.section}.${entry.name}`, { source: `variable ${variable}`, baseFolder: process.cwd(), raw });
       }
@@ -92,7 +100,11 @@ class Loader {
       const [section = '', name = ''] = flag.split('.');
       const source = `flag ${flagName(section, name)}`;
       if (this.keyOf(section, name) === undefined) {
-        this.problems.push({ source, key: flag, detail: Object.hasOwn(this.#tables, section) ? this.#unknownKey(section, name) : this.#unknownSection(section, undefined) });
+        this.problems.push({
+          source,
+          key: flag,
+          detail: Object.hasOwn(this.#tables, section) ? this.#unknownKey(section, name) : this.#unknownSection(section, undefined),
+        });
       } else {
         this.settings.set(flag, { source, baseFolder: process.cwd(), raw });
       }
@@ -117,7 +129,12 @@ class Loader {
     if (setting !== undefined) {
       const value = key.convert(setting.raw, setting.baseFolder);
       if (value !== undefined) return value;
-      this.problems.push({ source: setting.source, line: setting.line, key: full, detail: `${full} is ${show(setting.raw)}; expected ${key.expected}` });
+      this.problems.push({
+        source: setting.source,
+        line: setting.line,
+        key: full,
+        detail: `${full} is ${show(setting.raw)}; expected ${key.expected}`,
+      });
     }
     return key.convert(key.fallback, '/');
   }
@@ -128,7 +145,13 @@ class Loader {
     if (isKey && home !== undefined) return `key ${show(section)} stands outside its section; move it below "[${home}]"`;
     const hint = nearest(section, Object.keys(this.#tables));
     const guess = hint === undefined ? '' : `; did you mean "[${hint}]"?`;
-    return `unknown ${isKey ? 'key' : 'section'} ${show(section)}${guess === '' ? `; expected one of ${Object.keys(this.#tables).map((name) => `"[${name}]"`).join(', ')}` : guess}`;
+    return `unknown ${isKey ? 'key' : 'section'} ${show(section)}${
+      guess === ''
+        ? `; expected one of ${Object.keys(this.#tables)
+            .map((name) => `"[${name}]"`)
+            .join(', ')}`
+        : guess
+    }`;
   }
 
   #unknownKey(section: string, name: string): string {
@@ -168,7 +191,12 @@ function checkRules<Kind extends ConfigKind>(kind: Kind, config: ConfigOf<Kind>,
     const detail = rule.broken(config);
     if (detail === undefined) continue;
     const setting = loader.settings.get(rule.key);
-    loader.problems.push({ source: setting?.source ?? 'configuration', line: setting?.line, key: rule.key, detail: `${rule.key}: ${detail}` });
+    loader.problems.push({
+      source: setting?.source ?? 'configuration',
+      line: setting?.line,
+      key: rule.key,
+      detail: `${rule.key}: ${detail}`,
+    });
   }
 }
 
@@ -176,7 +204,8 @@ function readToml(path: string): { document: string; tables: Record<string, unkn
   let document: string;
   try {
     const bytes = readFileSync(path);
-    if (bytes.length > FILE_BYTES_MAX) throw new ConfigError([{ source: path, detail: `has ${bytes.length} bytes; expected a TOML file of at most ${FILE_BYTES_MAX}` }]);
+    if (bytes.length > FILE_BYTES_MAX)
+      throw new ConfigError([{ source: path, detail: `has ${bytes.length} bytes; expected a TOML file of at most ${FILE_BYTES_MAX}` }]);
     document = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (error) {
     if (error instanceof ConfigError) throw error;

@@ -11,7 +11,7 @@ const bareOrQuoted = /^\s*(?:([A-Za-z0-9_-]+)|"([^"\n]*)"|'([^'\n]*)')\s*/;
 /** Splits `a.b."c d"` at its dots; stops at what is no key. */
 function keyParts(text: string): string[] {
   const parts: string[] = [];
-  for (let rest = text; ;) {
+  for (let rest = text; ; ) {
     const match = bareOrQuoted.exec(rest);
     if (match === null) return parts;
     parts.push(match[1] ?? match[2] ?? match[3] ?? '');
@@ -60,7 +60,7 @@ export function findPositions(document: string): Positions {
   const positions = new Map<string, number>();
   let section: string[] = [];
   let line = 1;
-  for (let at = 0; at < document.length;) {
+  for (let at = 0; at < document.length; ) {
     const end = endOfStatement(document, at);
     const statement = document.slice(at, end).trimStart();
     if (statement.startsWith('[')) {

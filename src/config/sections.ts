@@ -13,13 +13,26 @@ export const cluster = {
   mgmtd: addresses(['127.0.0.1:7410'], 1, 'Where mgmtd can be reached; the first that answers is used.'),
 };
 
-const listenHost = host('127.0.0.1', 'Address to listen on. The default serves this machine alone; "0.0.0.0" or "::" serves every network.');
-const alias = (kind: string) => text('', `Name of this node in tables and logs; "" makes it ${kind}-HOST-ID.`, '^[A-Za-z0-9._-]*$', 'a name of letters, digits, ".", "_" and "-"');
+const listenHost = host(
+  '127.0.0.1',
+  'Address to listen on. The default serves this machine alone; "0.0.0.0" or "::" serves every network.',
+);
+const alias = (kind: string) =>
+  text(
+    '',
+    `Name of this node in tables and logs; "" makes it ${kind}-HOST-ID.`,
+    '^[A-Za-z0-9._-]*$',
+    'a name of letters, digits, ".", "_" and "-"',
+  );
 
 export const listenOf = (port: number) => ({
   host: listenHost,
   port: integer(0, 65535, port, 'TCP port to listen on; 0 takes any free one.'),
-  advertise: addresses([], 0, 'Addresses under which others reach this node; [] advertises the one listened on, or, listening on every network, one of each network interface.'),
+  advertise: addresses(
+    [],
+    0,
+    'Addresses under which others reach this node; [] advertises the one listened on, or, listening on every network, one of each network interface.',
+  ),
 });
 
 export const log = {
@@ -48,22 +61,47 @@ export const http = {
 export const meta = {
   data: path('/var/lib/ibexfs/meta', 'Folder of the metadata target. It must be on a local disk and belong to one daemon alone.'),
   alias: alias('meta'),
-  database_size_max: size('64 MiB', '16 TiB', '1 TiB', 'Largest size of the database; only address space is reserved for it, the file grows as needed.'),
-  accept_loss: toggle(false, 'Start although a part of the log is damaged, giving up what cannot be read. Only after a disk fault and for one start.'),
-  durability: choice(['relaxed', 'sync'], 'relaxed', '"sync" has every change on disk before it is answered; "relaxed" once a second and at fsync, so that a power cut may take back the last second.'),
+  database_size_max: size(
+    '64 MiB',
+    '16 TiB',
+    '1 TiB',
+    'Largest size of the database; only address space is reserved for it, the file grows as needed.',
+  ),
+  accept_loss: toggle(
+    false,
+    'Start although a part of the log is damaged, giving up what cannot be read. Only after a disk fault and for one start.',
+  ),
+  durability: choice(
+    ['relaxed', 'sync'],
+    'relaxed',
+    '"sync" has every change on disk before it is answered; "relaxed" once a second and at fsync, so that a power cut may take back the last second.',
+  ),
 };
 
 export const storage = {
   data: path('/var/lib/ibexfs/storage', 'Folder for the identity of this node; small.'),
   alias: alias('storage'),
-  targets: paths(['/var/lib/ibexfs/storage/target-1'], 'Folders for file data, one for each target, usually one for each disk. They are made when missing.'),
-  pool: text('default', 'Storage pool that new targets of this node join.', '^[A-Za-z0-9._-]+$', 'a name of letters, digits, ".", "_" and "-"'),
+  targets: paths(
+    ['/var/lib/ibexfs/storage/target-1'],
+    'Folders for file data, one for each target, usually one for each disk. They are made when missing.',
+  ),
+  pool: text(
+    'default',
+    'Storage pool that new targets of this node join.',
+    '^[A-Za-z0-9._-]+$',
+    'a name of letters, digits, ".", "_" and "-"',
+  ),
   reactor_threads: integer(0, 64, 0, 'Threads that serve connections; 0 takes one for each processor, 4 at most.'),
   buffer_memory: size('16 MiB', '64 GiB', '128 MiB', 'Memory for data on its way between network and disk.'),
 };
 
 export const client = {
-  name: text('', 'Name of this client in tables and logs; "" takes the host name.', '^[A-Za-z0-9._-]*$', 'a name of letters, digits, ".", "_" and "-"'),
+  name: text(
+    '',
+    'Name of this client in tables and logs; "" takes the host name.',
+    '^[A-Za-z0-9._-]*$',
+    'a name of letters, digits, ".", "_" and "-"',
+  ),
   reactor_threads: integer(1, 16, 1, 'Threads that move file data.'),
   buffer_memory: size('16 MiB', '64 GiB', '128 MiB', 'Memory for data on its way between applications and storage nodes.'),
   request_timeout: duration('1 s', '1 h', '30 s', 'A request that was not answered for this long, over all retries, fails.'),

@@ -29,7 +29,15 @@ async function makeFolder(path: string): Promise<void> {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST' && (await stat(path)).isDirectory()) return;
     const parent = dirname(path);
-    if (code !== 'ENOENT' || parent === path || (await stat(parent).then(() => true, () => false))) throw error;
+    if (
+      code !== 'ENOENT' ||
+      parent === path ||
+      (await stat(parent).then(
+        () => true,
+        () => false,
+      ))
+    )
+      throw error;
     await makeFolder(parent);
     await mkdir(path, { mode: 0o700 });
   }
@@ -75,9 +83,15 @@ export async function lockFolder(path: string, purpose: string): Promise<FolderL
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const taken = error.code === 'EADDRINUSE';
-      reject(taken
-        ? new StartupError('ERR_EXISTS', `${purpose} ${path}: another ibexfs daemon on this machine uses it; stop that one or configure another folder`, { cause: error })
-        : explainFileError(error, `${purpose} ${path}`));
+      reject(
+        taken
+          ? new StartupError(
+              'ERR_EXISTS',
+              `${purpose} ${path}: another ibexfs daemon on this machine uses it; stop that one or configure another folder`,
+              { cause: error },
+            )
+          : explainFileError(error, `${purpose} ${path}`),
+      );
     });
     server.listen({ path: `\0ibexfs-${name}` }, resolve);
   });

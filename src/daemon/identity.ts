@@ -39,7 +39,10 @@ const TargetIdentity = Type.Object({
 export type TargetIdentity = Static<typeof TargetIdentity>;
 
 const damaged = (path: string): StartupError =>
-  new StartupError('ERR_INVALID', `identity file ${path} is damaged; restore it from a backup, or move the folder's content away to start empty`);
+  new StartupError(
+    'ERR_INVALID',
+    `identity file ${path} is damaged; restore it from a backup, or move the folder's content away to start empty`,
+  );
 
 async function read(path: string): Promise<unknown> {
   let text: string;
@@ -75,7 +78,10 @@ export async function openNodeIdentity(folder: string, daemonKind: TargetKind): 
   }
   if (!Value.Check(NodeIdentity, found)) throw damaged(path);
   if (found.kind !== daemonKind) {
-    throw new StartupError('ERR_INVALID', `data folder ${folder} belongs to a ${found.kind} daemon; configure another one for ${daemonKind}`);
+    throw new StartupError(
+      'ERR_INVALID',
+      `data folder ${folder} belongs to a ${found.kind} daemon; configure another one for ${daemonKind}`,
+    );
   }
   return found;
 }
@@ -104,17 +110,27 @@ export async function openTargetIdentity(target: TargetFolder): Promise<TargetId
   const found = await read(path);
   if (found !== undefined) {
     if (!Value.Check(TargetIdentity, found)) throw damaged(path);
-    if (found.kind !== target.kind) throw new StartupError('ERR_WRONG_DISK', `target folder ${folder} holds a ${found.kind} target; configure it for a ${found.kind} daemon`);
+    if (found.kind !== target.kind)
+      throw new StartupError(
+        'ERR_WRONG_DISK',
+        `target folder ${folder} holds a ${found.kind} target; configure it for a ${found.kind} daemon`,
+      );
     return found;
   }
   const nodeFile = join(target.nodeFolder, NODE_FILE);
   if (lastTarget !== undefined) {
-    throw new StartupError('ERR_WRONG_DISK', `target folder ${folder} held target ${lastTarget} and is now without ${TARGET_FILE}; mount the right disk there, or, to begin with an empty target, remove the folder from ${nodeFile}`);
+    throw new StartupError(
+      'ERR_WRONG_DISK',
+      `target folder ${folder} held target ${lastTarget} and is now without ${TARGET_FILE}; mount the right disk there, or, to begin with an empty target, remove the folder from ${nodeFile}`,
+    );
   }
   const allowed = new Set(['lost+found', NODE_FILE]);
   const foreign = (await readdir(folder)).find((name) => !allowed.has(name) && !name.endsWith('.tmp'));
   if (foreign !== undefined) {
-    throw new StartupError('ERR_WRONG_DISK', `target folder ${folder} holds other files (${foreign}) but no ${TARGET_FILE}; configure an empty folder`);
+    throw new StartupError(
+      'ERR_WRONG_DISK',
+      `target folder ${folder} holds other files (${foreign}) but no ${TARGET_FILE}; configure an empty folder`,
+    );
   }
   const identity: TargetIdentity = { format: FORMAT, kind: target.kind, token: randomBytes(16).toString('hex') };
   await write(path, identity);

@@ -2,14 +2,14 @@
 import type { Logger } from 'pino';
 import { formatAddress } from '../config/index.js';
 import type { RuntimeOptions } from '../native.js';
+import { Backoff } from '../net/backoff.js';
 import { Cluster } from '../net/cluster.js';
 import { Endpoint } from '../net/endpoint.js';
-import { Backoff } from '../net/backoff.js';
 import type { Address, NodeKind } from '../wire/cluster-map.js';
-import { readKeyFile } from '../wire/key.js';
 import { toIbexError } from '../wire/errors.js';
-import { explainListenError, StartupError } from './startup-error.js';
+import { readKeyFile } from '../wire/key.js';
 import { pause } from './pause.js';
+import { explainListenError, StartupError } from './startup-error.js';
 
 export interface EndpointSettings {
   readonly kind: NodeKind;

@@ -88,7 +88,7 @@ export class Registration {
   async close(): Promise<void> {
     this.#abort.abort();
     await this.#done;
-    await Promise.all(this.#entries.map((entry) => entry.trying));
+    await Promise.all(this.#entries.flatMap((entry) => (entry.trying === undefined ? [] : [entry.trying])));
   }
 
   async #run(): Promise<void> {
@@ -111,7 +111,12 @@ export class Registration {
   /** Registers on this session and reports until it ends. */
   async #serve(session: ManagementSession): Promise<void> {
     const { kind, uuid, alias, addresses } = this.#options;
-    const { node, clusterId, heartbeatMs } = await this.#call(session, mgmt.registerNode, { uuid, kind, addresses: [...addresses], ...(alias === undefined ? {} : { alias }) });
+    const { node, clusterId, heartbeatMs } = await this.#call(session, mgmt.registerNode, {
+      uuid,
+      kind,
+      addresses: [...addresses],
+      ...(alias === undefined ? {} : { alias }),
+    });
     this.#logger.info({ node, clusterId }, `registered as node ${node}`);
     this.#options.onNode?.(node);
     this.#lastFailure = undefined;
@@ -141,9 +146,15 @@ export class Registration {
       if (usage === undefined) throw new IbexError('ERR_IO', 'its disk does not tell its free space');
       const identity = folder.identity();
       const twin = this.#entries.find((other) => other !== entry && other.session === session && other.target === identity.target);
-      if (twin !== undefined) throw new IbexError('ERR_WRONG_DISK', `it is a copy of ${twin.folder.folder}, which holds target ${identity.target} too; configure an empty folder`);
+      if (twin !== undefined)
+        throw new IbexError(
+          'ERR_WRONG_DISK',
+          `it is a copy of ${twin.folder.folder}, which holds target ${identity.target} too; configure an empty folder`,
+        );
       const answer = await this.#call(session, mgmt.registerTarget, {
-        kind: this.#options.kind, usage, token: identity.token,
+        kind: this.#options.kind,
+        usage,
+        token: identity.token,
         ...(folder.pool === undefined ? {} : { pool: folder.pool }),
         ...(identity.target === undefined ? {} : { target: identity.target }),
         ...(identity.clusterId === undefined ? {} : { clusterId: identity.clusterId }),
@@ -159,14 +170,20 @@ export class Registration {
       // These are about the session, not about the target: the heartbeat meets them too.
       if (cause.kind === 'ERR_CONNECTION_LOST' || cause.kind === 'ERR_NOT_REGISTERED' || cause.kind === 'ERR_CANCELED') return;
       entry.tryAt = this.#now() + entry.backoff.nextMs();
-      if (entry.lastRefusal !== cause.message) this.#logger.error({ folder: folder.folder, code: cause.kind }, `target folder ${folder.folder} is not in service: ${cause.message}`);
+      if (entry.lastRefusal !== cause.message)
+        this.#logger.error(
+          { folder: folder.folder, code: cause.kind },
+          `target folder ${folder.folder} is not in service: ${cause.message}`,
+        );
       entry.lastRefusal = cause.message;
     }
   }
 
   async #figures(session: ManagementSession): Promise<Usage[]> {
     const present = this.#entries.filter((entry) => entry.session === session);
-    const figures = await Promise.all(present.map(async (entry) => ({ target: entry.target as TargetId, usage: await this.#usage(entry) })));
+    const figures = await Promise.all(
+      present.map(async (entry) => ({ target: entry.target as TargetId, usage: await this.#usage(entry) })),
+    );
     return figures.flatMap(({ target, usage }) => (usage === undefined ? [] : [{ target, ...usage }]));
   }
 
@@ -179,7 +196,10 @@ export class Registration {
       const usage = await Promise.race([entry.asking, pause(USAGE_TIMEOUT_MS, late.signal).then(() => 'late' as const)]);
       if (usage !== 'late') return usage;
       entry.hangs = true;
-      this.#logger.error({ folder: entry.folder.folder }, `the disk of ${entry.folder.folder} does not answer; its target goes out of service until it does`);
+      this.#logger.error(
+        { folder: entry.folder.folder },
+        `the disk of ${entry.folder.folder} does not answer; its target goes out of service until it does`,
+      );
       return undefined;
     } finally {
       late.abort();

@@ -32,7 +32,11 @@ interface Stop {
  * Runs until a signal or a fatal error and resolves with the exit code: 0 stopped as asked, 1 could not start
  * or failed. The caller must then end the process, since what hangs may still hold it.
  */
-export async function runDaemon(name: string, log: LogSettings, start: (context: DaemonContext) => Promise<RunningDaemon>): Promise<number> {
+export async function runDaemon(
+  name: string,
+  log: LogSettings,
+  start: (context: DaemonContext) => Promise<RunningDaemon>,
+): Promise<number> {
   let opened: DaemonLog;
   try {
     opened = await openLog(name, log);

@@ -1,5 +1,5 @@
 /** Why a daemon cannot start, in one line that says what to do. */
-import { IbexError, type ErrorCode } from '../wire/errors.js';
+import { type ErrorCode, IbexError } from '../wire/errors.js';
 
 export class StartupError extends IbexError {
   constructor(kind: ErrorCode, message: string, options?: ErrorOptions) {
@@ -16,9 +16,18 @@ interface Cause {
 const user = (): string => `user ${process.getuid?.() ?? '?'}`;
 
 const fileCauses: Readonly<Record<string, Cause>> = {
-  EACCES: { kind: 'ERR_ACCESS', explain: (what) => `${what}: permission denied for ${user()}; change its owner or mode, or run as another user` },
-  EPERM: { kind: 'ERR_NOT_PERMITTED', explain: (what) => `${what}: not permitted for ${user()}; change its owner or mode, or run as another user` },
-  EROFS: { kind: 'ERR_READ_ONLY', explain: (what) => `${what}: the file system is read-only; mount it writable or configure another folder` },
+  EACCES: {
+    kind: 'ERR_ACCESS',
+    explain: (what) => `${what}: permission denied for ${user()}; change its owner or mode, or run as another user`,
+  },
+  EPERM: {
+    kind: 'ERR_NOT_PERMITTED',
+    explain: (what) => `${what}: not permitted for ${user()}; change its owner or mode, or run as another user`,
+  },
+  EROFS: {
+    kind: 'ERR_READ_ONLY',
+    explain: (what) => `${what}: the file system is read-only; mount it writable or configure another folder`,
+  },
   ENOSPC: { kind: 'ERR_NO_SPACE', explain: (what) => `${what}: the disk is full; free some space or configure another folder` },
   ENOENT: { kind: 'ERR_NOT_FOUND', explain: (what) => `${what}: does not exist; make it or configure another path` },
   ENOTDIR: { kind: 'ERR_NOT_DIRECTORY', explain: (what) => `${what}: a part of the path is no folder; configure another path` },
@@ -27,7 +36,10 @@ const fileCauses: Readonly<Record<string, Cause>> = {
 };
 
 const listenCauses: Readonly<Record<string, Cause>> = {
-  EADDRINUSE: { kind: 'ERR_EXISTS', explain: (what) => `${what}: another program listens there already; stop it or configure another port` },
+  EADDRINUSE: {
+    kind: 'ERR_EXISTS',
+    explain: (what) => `${what}: another program listens there already; stop it or configure another port`,
+  },
   EADDRNOTAVAIL: { kind: 'ERR_INVALID', explain: (what) => `${what}: this machine has no such address; configure one that it has` },
   ENOTFOUND: { kind: 'ERR_INVALID', explain: (what) => `${what}: the host name cannot be resolved; configure an address of this machine` },
   EAI_AGAIN: { kind: 'ERR_INVALID', explain: (what) => `${what}: the host name cannot be resolved; configure an address of this machine` },

@@ -1,13 +1,13 @@
 /** One target folder of a daemon: checked, held, and brought into service when mgmtd has accepted it. */
 import { join } from 'node:path';
+import type { TargetKind } from '../wire/cluster-map.js';
+import type { TargetId } from '../wire/fid.js';
+import type { mgmt, ResponseOf } from '../wire/messages.js';
 import { ensureFolder, type FolderLock, lockFolder } from './folder.js';
 import { type NodeIdentity, openTargetIdentity, saveNodeIdentity, saveTargetIdentity, type TargetIdentity } from './identity.js';
 import type { RegisteredFolder } from './registration.js';
 import { StartupError } from './startup-error.js';
 import { type FolderUsage, folderUsage } from './usage.js';
-import type { TargetKind } from '../wire/cluster-map.js';
-import type { TargetId } from '../wire/fid.js';
-import type { mgmt, ResponseOf } from '../wire/messages.js';
 
 type Accepted = ResponseOf<typeof mgmt.registerTarget>;
 
@@ -28,12 +28,14 @@ export class NodeFile {
 
   /** Remembers which target a folder holds, so that a missing disk is noticed. */
   remember(targetFolder: string, target: TargetId): Promise<void> {
-    this.#writing = this.#writing.catch(() => {}).then(async () => {
-      if (this.#identity.targets[targetFolder] === target) return;
-      const next = { ...this.#identity, targets: { ...this.#identity.targets, [targetFolder]: target } };
-      await saveNodeIdentity(this.folder, next);
-      this.#identity = next;
-    });
+    this.#writing = this.#writing
+      .catch(() => {})
+      .then(async () => {
+        if (this.#identity.targets[targetFolder] === target) return;
+        const next = { ...this.#identity, targets: { ...this.#identity.targets, [targetFolder]: target } };
+        await saveNodeIdentity(this.folder, next);
+        this.#identity = next;
+      });
     return this.#writing;
   }
 }
@@ -74,7 +76,12 @@ export class TargetFolder implements RegisteredFolder {
     await ensureFolder(folder, 'target folder');
     const lock = options.held === true ? undefined : await lockFolder(folder, 'target folder');
     try {
-      const identity = await openTargetIdentity({ folder, kind, nodeFolder: nodeFile.folder, lastTarget: nodeFile.identity.targets[folder] });
+      const identity = await openTargetIdentity({
+        folder,
+        kind,
+        nodeFolder: nodeFile.folder,
+        lastTarget: nodeFile.identity.targets[folder],
+      });
       return new TargetFolder(options, identity, lock);
     } catch (error) {
       await lock?.release();
@@ -95,7 +102,10 @@ export class TargetFolder implements RegisteredFolder {
     const { content, kind, nodeFile } = this.#options;
     const found = await openTargetIdentity({ folder: this.folder, kind, nodeFolder: nodeFile.folder, lastTarget: this.target });
     if (found.token !== this.#identity.token) {
-      throw new StartupError('ERR_WRONG_DISK', `target folder ${this.folder} holds another target than when the daemon started; restart the daemon if that is meant`);
+      throw new StartupError(
+        'ERR_WRONG_DISK',
+        `target folder ${this.folder} holds another target than when the daemon started; restart the daemon if that is meant`,
+      );
     }
     await ensureFolder(this.folder, 'target folder');
     if (content !== undefined) await ensureFolder(join(this.folder, content), 'target folder');

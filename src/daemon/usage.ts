@@ -12,5 +12,10 @@ export interface FolderUsage {
 export async function folderUsage(folder: string): Promise<FolderUsage> {
   const { bsize, blocks, bavail, files, ffree } = await statfs(folder);
   const bounded = (value: number): number => Math.min(Math.max(0, Math.floor(value)), Number.MAX_SAFE_INTEGER);
-  return { bytesTotal: bounded(bsize * blocks), bytesFree: bounded(bsize * bavail), inodesTotal: bounded(files), inodesFree: bounded(ffree) };
+  return {
+    bytesTotal: bounded(bsize * blocks),
+    bytesFree: bounded(bsize * bavail),
+    inodesTotal: bounded(files),
+    inodesFree: bounded(ffree),
+  };
 }

@@ -11,7 +11,9 @@ const none = { size: 0, blocks: 0 };
 
 export function chunkOperations(runtime: Pick<Runtime, 'chunkOperation'>): ChunkOperations {
   /** A chunk that was never written does not exist, which is as good as empty. */
-  const run = async (...[target, operation, fid, column, offset]: Parameters<Runtime['chunkOperation']>): Promise<{ size: number; blocks: number }> => {
+  const run = async (
+    ...[target, operation, fid, column, offset]: Parameters<Runtime['chunkOperation']>
+  ): Promise<{ size: number; blocks: number }> => {
     try {
       return await runtime.chunkOperation(target, operation, fid, column, offset, DEADLINE_MS);
     } catch (error) {

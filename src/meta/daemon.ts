@@ -16,7 +16,7 @@ import type { Endpoint } from '../net/endpoint.js';
 import type { Address } from '../wire/cluster-map.js';
 import { IbexError, toIbexError } from '../wire/errors.js';
 import type { Fid, TargetId } from '../wire/fid.js';
-import { meta, type Message, mgmt } from '../wire/messages.js';
+import { type Message, meta, mgmt } from '../wire/messages.js';
 import { chunkOperations } from './chunk-operations.js';
 import { openMetaTarget } from './open-target.js';
 import type { CallOrigin, MetaTarget } from './types.js';
@@ -80,7 +80,11 @@ class MetaDaemon {
 
   async openFolder(): Promise<void> {
     this.#folder = await TargetFolder.open({
-      folder: this.#config.meta.data, kind: 'meta', nodeFile: this.#nodeFile, held: true, content: STORE_FOLDER,
+      folder: this.#config.meta.data,
+      kind: 'meta',
+      nodeFile: this.#nodeFile,
+      held: true,
+      content: STORE_FOLDER,
       usage: () => this.#target?.usage(),
       serve: ({ target }) => this.#open(target),
     });
@@ -88,15 +92,23 @@ class MetaDaemon {
 
   /** Connects to mgmtd, whenever that is there, and keeps this node and its target registered. */
   async register(address: Address): Promise<void> {
-    const { cluster, listen: { advertise }, meta: { alias } } = this.#config;
+    const {
+      cluster,
+      listen: { advertise },
+      meta: { alias },
+    } = this.#config;
     try {
       const connected = await connectCluster(this.#endpoint, cluster.mgmtd, this.#logger, this.#abort.signal);
       this.#cluster = connected;
       if (this.#abort.signal.aborted) return await connected.close();
       connected.onMap(() => this.#target?.service.mapChanged());
       this.#registration = new Registration({
-        session: () => connected.mgmtdSession, kind: 'meta', uuid: this.#nodeFile.identity.uuid, alias: alias === '' ? undefined : alias,
-        addresses: advertisedAddresses(address, advertise), logger: this.#logger,
+        session: () => connected.mgmtdSession,
+        kind: 'meta',
+        uuid: this.#nodeFile.identity.uuid,
+        alias: alias === '' ? undefined : alias,
+        addresses: advertisedAddresses(address, advertise),
+        logger: this.#logger,
         onNode: (node) => {
           this.#endpoint.nodeId = node;
         },
@@ -129,7 +141,8 @@ class MetaDaemon {
       throw error;
     }
     // Clients may have come while the log was read.
-    for (const session of this.#endpoint.sessions.values()) if (isClient(session.peer.kind)) this.#target.service.clientOpened(session.peer.clientId);
+    for (const session of this.#endpoint.sessions.values())
+      if (isClient(session.peer.kind)) this.#target.service.clientOpened(session.peer.clientId);
     this.#logger.info({ target }, `metadata target ${target} is open`);
   }
 
@@ -138,7 +151,12 @@ class MetaDaemon {
     const cluster = this.#cluster as Cluster;
     const rootTarget = await this.#rootTarget(cluster);
     return openMetaTarget({
-      folder: join(data, STORE_FOLDER), target, logger: this.#logger, durability, mapBytesMax: databaseSizeMaxBytes, acceptLoss,
+      folder: join(data, STORE_FOLDER),
+      target,
+      logger: this.#logger,
+      durability,
+      mapBytesMax: databaseSizeMaxBytes,
+      acceptLoss,
       crc32c: loadNative().crc32c,
       chunks: chunkOperations(this.#endpoint.runtime),
       map: () => cluster.map,
@@ -172,8 +190,11 @@ class MetaDaemon {
   #serve(): void {
     const endpoint = this.#endpoint;
     for (const name of Object.keys(meta) as (keyof typeof meta)[]) {
-      const handle = (request: unknown, origin: CallOrigin): unknown => (this.#present().service.handlers[name] as (request: unknown, origin: CallOrigin) => unknown)(request, origin);
-      endpoint.handle(meta[name] as Message, (request, { clientId, channel, sequence }) => handle(request, { clientId, channel, sequence }));
+      const handle = (request: unknown, origin: CallOrigin): unknown =>
+        (this.#present().service.handlers[name] as (request: unknown, origin: CallOrigin) => unknown)(request, origin);
+      endpoint.handle(meta[name] as Message, (request, { clientId, channel, sequence }) =>
+        handle(request, { clientId, channel, sequence }),
+      );
     }
     endpoint.beforeReplies(() => this.#target?.service.commit());
     endpoint.onSession({

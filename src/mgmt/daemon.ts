@@ -42,13 +42,21 @@ export async function startMgmtd(config: MgmtdConfig, logger: Logger, fatal: (er
     await ensureFolder(config.mgmtd.data, 'data folder (mgmtd.data)');
     const lock = await lockFolder(config.mgmtd.data, 'data folder (mgmtd.data)');
     closers.add(() => lock.release());
-    const { endpoint, key } = await openEndpoint({ kind: 'mgmtd', logger, keyFile: config.cluster.keyFile });
-    closers.add(() => endpoint.close());
     const { store, state } = MgmtStore.open(config.mgmtd.data);
     closers.add(() => store.close());
+    const { endpoint, key } = await openEndpoint({ kind: 'mgmtd', logger, keyFile: config.cluster.keyFile });
+    closers.add(() => endpoint.close());
     const { heartbeat } = config;
     const tickMs = Math.min(TICK_MS_MAX, heartbeat.intervalMs / 2);
-    const management = new Management({ store, state, logger, limits: heartbeat, heartbeatMs: heartbeat.intervalMs, tickMs, now: monotonicMs });
+    const management = new Management({
+      store,
+      state,
+      logger,
+      limits: heartbeat,
+      heartbeatMs: heartbeat.intervalMs,
+      tickMs,
+      now: monotonicMs,
+    });
     addHandlers(endpoint, management);
     const address = await listen(endpoint, config.listen);
     registerSelf(management, config, address);
@@ -56,7 +64,9 @@ export async function startMgmtd(config: MgmtdConfig, logger: Logger, fatal: (er
     const httpAddress = config.http.enabled ? await startHttp(config, management, endpoint, httpToken(key), closers) : undefined;
     const http = httpAddress === undefined ? 'no HTTP' : `HTTP on ${formatAddress(httpAddress)}`;
     return {
-      address, httpAddress, management,
+      address,
+      httpAddress,
+      management,
       summary: `mgmtd serves cluster ${management.map.clusterId} on ${formatAddress(address)}, ${http}`,
       stop: () => closers.close(),
     };
@@ -86,7 +96,13 @@ function startTicking(management: Management, tickMs: number, fatal: (error: Err
   return () => clearInterval(timer);
 }
 
-async function startHttp(config: MgmtdConfig, management: Management, endpoint: Endpoint, token: string, closers: Closers): Promise<Address> {
+async function startHttp(
+  config: MgmtdConfig,
+  management: Management,
+  endpoint: Endpoint,
+  token: string,
+  closers: Closers,
+): Promise<Address> {
   const metrics = createMetrics({ management, served: () => endpoint.served, native: () => endpoint.runtime.native.metrics() });
   const server = await createHttpServer({ management, metrics, token, logger: management.logger });
   closers.add(() => server.close());

@@ -34,13 +34,19 @@ export interface NodeFacts {
 export type NodeVerdict = Refusal | { readonly verdict: 'new' } | { readonly verdict: 'known'; readonly id: NodeId };
 
 export function decideNode(facts: NodeFacts): NodeVerdict {
-  if (facts.peerKind !== facts.kind) return refuse('ERR_NOT_PERMITTED', `a ${facts.peerKind} process cannot register as a ${facts.kind} node`);
+  if (facts.peerKind !== facts.kind)
+    return refuse('ERR_NOT_PERMITTED', `a ${facts.peerKind} process cannot register as a ${facts.kind} node`);
   if (!/^[0-9a-f-]{36}$/.test(facts.uuid)) return refuse('ERR_INVALID', 'node uuid is not 36 characters of hex and "-"');
-  if (facts.aliasOwner !== undefined) return refuse('ERR_EXISTS', `alias "${facts.alias}" belongs to node ${facts.aliasOwner}; configure another one`);
+  if (facts.aliasOwner !== undefined)
+    return refuse('ERR_EXISTS', `alias "${facts.alias}" belongs to node ${facts.aliasOwner}; configure another one`);
   if (facts.known === undefined) return { verdict: 'new' };
-  if (facts.known.kind !== facts.kind) return refuse('ERR_INVALID', `node ${facts.known.id} is a ${facts.known.kind} node; configure another data folder for ${facts.kind}`);
+  if (facts.known.kind !== facts.kind)
+    return refuse('ERR_INVALID', `node ${facts.known.id} is a ${facts.known.kind} node; configure another data folder for ${facts.kind}`);
   if (facts.liveElsewhere !== undefined && !facts.liveElsewhere.sameProcess) {
-    return refuse('ERR_TRY_AGAIN', `node ${facts.known.id} is alive at ${facts.liveElsewhere.address}; if that is another machine, its data folder was copied: give each node its own`);
+    return refuse(
+      'ERR_TRY_AGAIN',
+      `node ${facts.known.id} is alive at ${facts.liveElsewhere.address}; if that is another machine, its data folder was copied: give each node its own`,
+    );
   }
   return { verdict: 'known', id: facts.known.id };
 }
@@ -73,15 +79,26 @@ export function decideTarget(facts: TargetFacts): TargetVerdict {
   if (caller === undefined) return refuse('ERR_NOT_REGISTERED', 'register the node before its targets');
   if (caller.kind !== facts.kind) return refuse('ERR_INVALID', `a ${caller.kind} node cannot have a ${facts.kind} target`);
   if (facts.clusterId !== undefined && facts.clusterId !== facts.ownClusterId) {
-    return refuse('ERR_WRONG_DISK', `folder belongs to cluster ${facts.clusterId}, this is ${facts.ownClusterId}; mount the right disk or configure an empty folder`);
+    return refuse(
+      'ERR_WRONG_DISK',
+      `folder belongs to cluster ${facts.clusterId}, this is ${facts.ownClusterId}; mount the right disk or configure an empty folder`,
+    );
   }
   if (target === undefined) return decideUnnumbered(facts);
   if (facts.token === undefined) return refuse('ERR_WRONG_DISK', `folder names target ${target} but has no token; restore its target.json`);
-  if (known === undefined) return refuse('ERR_WRONG_DISK', `target ${target} is unknown here; was mgmtd's data folder replaced? Restore it, or configure an empty folder`);
+  if (known === undefined)
+    return refuse(
+      'ERR_WRONG_DISK',
+      `target ${target} is unknown here; was mgmtd's data folder replaced? Restore it, or configure an empty folder`,
+    );
   if (known.kind !== facts.kind) return refuse('ERR_WRONG_DISK', `target ${target} is a ${known.kind} target, not a ${facts.kind} target`);
-  if (known.token !== facts.token) return refuse('ERR_WRONG_DISK', `folder's token is not that of target ${target}; it is a forged or mixed-up disk`);
+  if (known.token !== facts.token)
+    return refuse('ERR_WRONG_DISK', `folder's token is not that of target ${target}; it is a forged or mixed-up disk`);
   if (facts.liveOn !== undefined) {
-    return refuse('ERR_WRONG_DISK', `target ${target} is alive on node ${facts.liveOn}; this folder is a copy of it: configure an empty folder`);
+    return refuse(
+      'ERR_WRONG_DISK',
+      `target ${target} is alive on node ${facts.liveOn}; this folder is a copy of it: configure an empty folder`,
+    );
   }
   return known.node === caller.id ? { verdict: 'known', id: target } : { verdict: 'moved', id: target, from: known.node };
 }
@@ -91,7 +108,11 @@ function decideUnnumbered(facts: TargetFacts): TargetVerdict {
   const { madeForToken } = facts;
   if (madeForToken === undefined) return { verdict: 'new' };
   if (madeForToken.kind !== facts.kind) return refuse('ERR_WRONG_DISK', `token belongs to ${madeForToken.kind} target ${madeForToken.id}`);
-  if (facts.liveOn !== undefined) return refuse('ERR_WRONG_DISK', `target ${madeForToken.id} with this token is alive on node ${facts.liveOn}; this folder is a copy of it`);
+  if (facts.liveOn !== undefined)
+    return refuse(
+      'ERR_WRONG_DISK',
+      `target ${madeForToken.id} with this token is alive on node ${facts.liveOn}; this folder is a copy of it`,
+    );
   // The answer to its first registration was lost before the folder could keep it.
   return { verdict: 'known', id: madeForToken.id };
 }

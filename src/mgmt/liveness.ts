@@ -32,7 +32,11 @@ export function nextLiveness(before: Liveness, event: LivenessEvent, limits: Liv
     case 'session-lost':
       return { ...before, lostAt: before.lostAt ?? event.at };
     case 'stalled':
-      return { ...before, heardAt: before.heardAt + event.forMs, lostAt: before.lostAt === undefined ? undefined : before.lostAt + event.forMs };
+      return {
+        ...before,
+        heardAt: before.heardAt + event.forMs,
+        lostAt: before.lostAt === undefined ? undefined : before.lostAt + event.forMs,
+      };
     case 'tick': {
       const state = worse(before.state, stateAfter(before, event.at, limits));
       return state === before.state ? before : { ...before, state };

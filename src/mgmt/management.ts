@@ -66,8 +66,16 @@ export class Management {
     this.feed = new MapFeed(options.state.map);
     this.#lastTick = options.now();
     const { nodes, targets } = options.state.map;
-    this.#nodes = new LivenessTable(options.limits, nodes.map((node) => [node.id, node.reachability]), this.#lastTick);
-    this.#targets = new LivenessTable(options.limits, targets.map((target) => [target.id, target.reachability]), this.#lastTick);
+    this.#nodes = new LivenessTable(
+      options.limits,
+      nodes.map((node) => [node.id, node.reachability]),
+      this.#lastTick,
+    );
+    this.#targets = new LivenessTable(
+      options.limits,
+      targets.map((target) => [target.id, target.reachability]),
+      this.#lastTick,
+    );
   }
 
   get state(): MgmtState {
@@ -87,7 +95,10 @@ export class Management {
   }
 
   opened(session: MgmtSession): void {
-    this.sessions.set(session, { since: this.now(), subscriber: { sendMapChange: (change) => session.notify(mgmt.mapChanged, { change }) } });
+    this.sessions.set(session, {
+      since: this.now(),
+      subscriber: { sendMapChange: (change) => session.notify(mgmt.mapChanged, { change }) },
+    });
   }
 
   closed(session: MgmtSession, reason: string): void {
@@ -120,7 +131,8 @@ export class Management {
   /** The other node on whose open session the target is alive. */
   targetLiveOn(target: TargetId, except: NodeId): NodeId | undefined {
     for (const seat of this.#seats.values()) {
-      if (seat.node !== except && seat.targets.has(target) && seat.session.isOpen && this.#targets.stateOf(target) === 'online') return seat.node;
+      if (seat.node !== except && seat.targets.has(target) && seat.session.isOpen && this.#targets.stateOf(target) === 'online')
+        return seat.node;
     }
     return undefined;
   }
@@ -176,22 +188,31 @@ export class Management {
       table.applyToAll({ type: 'tick', at });
     }
     const before = this.#state.map;
-    this.commit(observe(this.#state, {
-      node: (id) => this.#nodes.stateOf(id),
-      target: (id) => this.#targets.stateOf(id),
-      usage: (id) => this.usage.get(id),
-    }));
+    this.commit(
+      observe(this.#state, {
+        node: (id) => this.#nodes.stateOf(id),
+        target: (id) => this.#targets.stateOf(id),
+        usage: (id) => this.usage.get(id),
+      }),
+    );
     this.#logTransitions(before);
   }
 
   #logTransitions(before: ClusterMap): void {
     if (before === this.map) return;
-    const changed = (what: string, old: readonly { id: number; reachability: string }[], now: readonly { id: number; alias: string; reachability: string }[]): void => {
+    const changed = (
+      what: string,
+      old: readonly { id: number; reachability: string }[],
+      now: readonly { id: number; alias: string; reachability: string }[],
+    ): void => {
       const states = new Map(old.map((entry) => [entry.id, entry.reachability]));
       for (const { id, alias, reachability } of now) {
         const was = states.get(id);
         if (was === undefined || was === reachability) continue;
-        this.logger[reachability === 'online' ? 'info' : 'warn']({ [what]: id, alias, from: was, to: reachability }, `${what} ${id} (${alias}) is ${reachability}, was ${was}`);
+        this.logger[reachability === 'online' ? 'info' : 'warn'](
+          { [what]: id, alias, from: was, to: reachability },
+          `${what} ${id} (${alias}) is ${reachability}, was ${was}`,
+        );
       }
     };
     changed('node', before.nodes, this.map.nodes);

@@ -2,7 +2,16 @@
  * What mgmtd knows, as a value, and every change of it as a pure function from one value to the next. A
  * change of the map raises its version by one; who calls decides when it is stored and told.
  */
-import type { Address, ClusterMap, NodeEntry, NodeKind, Reachability, SequenceRange, TargetEntry, TargetKind } from '../wire/cluster-map.js';
+import type {
+  Address,
+  ClusterMap,
+  NodeEntry,
+  NodeKind,
+  Reachability,
+  SequenceRange,
+  TargetEntry,
+  TargetKind,
+} from '../wire/cluster-map.js';
 import { IbexError } from '../wire/errors.js';
 import { FID_SEQUENCE_MAX, type NodeId, type TargetId } from '../wire/fid.js';
 import type { Usage } from '../wire/messages.js';
@@ -28,7 +37,11 @@ export interface MgmtState {
 export function emptyState(clusterId: string): MgmtState {
   return {
     map: { clusterId, version: 1, nodes: [], targets: [], pools: [{ name: DEFAULT_POOL }], sequences: [], rootTarget: undefined },
-    uuids: new Map(), tokens: new Map(), nextNode: 1, nextTarget: 1, nextSequence: FIRST_SEQUENCE,
+    uuids: new Map(),
+    tokens: new Map(),
+    nextNode: 1,
+    nextTarget: 1,
+    nextSequence: FIRST_SEQUENCE,
   };
 }
 
@@ -96,13 +109,18 @@ export function registerTarget(state: MgmtState, target: TargetRegistration): { 
   const id = known?.id ?? (state.nextTarget as TargetId);
   const { bytesTotal, bytesFree, inodesTotal, inodesFree } = target.usage;
   const entry: TargetEntry = {
-    id, kind: target.kind, node: target.node,
+    id,
+    kind: target.kind,
+    node: target.node,
     alias: known?.alias ?? target.alias ?? `target-${id}`,
     pool: known?.pool ?? target.pool ?? DEFAULT_POOL,
     reachability: 'online',
     consistency: known?.consistency ?? 'good',
     since: known?.node === target.node ? known.since : state.map.version + 1,
-    bytesTotal, bytesFree, inodesTotal, inodesFree,
+    bytesTotal,
+    bytesFree,
+    inodesTotal,
+    inodesFree,
   };
   if (known !== undefined && same(known, entry)) return { state, target: known };
   const pools = state.map.pools.some((pool) => pool.name === entry.pool) ? state.map.pools : [...state.map.pools, { name: entry.pool }];
@@ -122,8 +140,12 @@ function moved(before: number, now: number, total: number): boolean {
 }
 
 function capacityMoved(entry: TargetEntry, usage: FolderFigures): boolean {
-  return moved(entry.bytesFree, usage.bytesFree, usage.bytesTotal) || moved(entry.inodesFree, usage.inodesFree, usage.inodesTotal)
-    || moved(entry.bytesTotal, usage.bytesTotal, entry.bytesTotal) || moved(entry.inodesTotal, usage.inodesTotal, entry.inodesTotal);
+  return (
+    moved(entry.bytesFree, usage.bytesFree, usage.bytesTotal) ||
+    moved(entry.inodesFree, usage.inodesFree, usage.inodesTotal) ||
+    moved(entry.bytesTotal, usage.bytesTotal, entry.bytesTotal) ||
+    moved(entry.inodesTotal, usage.inodesTotal, entry.inodesTotal)
+  );
 }
 
 /** Takes over what was observed: states always, capacities where they moved enough or the state changed. */

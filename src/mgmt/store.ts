@@ -19,23 +19,45 @@ const reachability = Type.Enum(['online', 'probably-offline', 'offline']);
 const address = Type.Object({ host: Type.String(), port: Type.Integer({ minimum: 1, maximum: 65535 }) });
 
 const ClusterRecord = Type.Object({
-  format: Type.Literal(FORMAT), clusterId: Type.String({ minLength: 1 }), version: Type.Integer({ minimum: 1 }),
-  pools: Type.Array(Type.Object({ name: Type.String() })), rootTarget: Type.Union([Type.Unsafe<TargetId>(id), Type.Null()]),
-  nextNode: id, nextTarget: id, nextSequence: count,
+  format: Type.Literal(FORMAT),
+  clusterId: Type.String({ minLength: 1 }),
+  version: Type.Integer({ minimum: 1 }),
+  pools: Type.Array(Type.Object({ name: Type.String() })),
+  rootTarget: Type.Union([Type.Unsafe<TargetId>(id), Type.Null()]),
+  nextNode: id,
+  nextTarget: id,
+  nextSequence: count,
 });
 const NodeRecord = Type.Object({
   uuid: Type.String(),
-  entry: Type.Unsafe<NodeEntry>(Type.Object({
-    id, kind: Type.Enum(['mgmtd', 'meta', 'storage']), alias: Type.String(), addresses: Type.Array(address), reachability,
-  })),
+  entry: Type.Unsafe<NodeEntry>(
+    Type.Object({
+      id,
+      kind: Type.Enum(['mgmtd', 'meta', 'storage']),
+      alias: Type.String(),
+      addresses: Type.Array(address),
+      reachability,
+    }),
+  ),
 });
 const TargetRecord = Type.Object({
   token: Type.String(),
-  entry: Type.Unsafe<TargetEntry>(Type.Object({
-    id, kind: Type.Enum(['meta', 'storage']), node: id, alias: Type.String(), pool: Type.String(), reachability,
-    consistency: Type.Enum(['good', 'needs-resync', 'bad']), since: Type.Integer({ minimum: 1 }),
-    bytesTotal: count, bytesFree: count, inodesTotal: count, inodesFree: count,
-  })),
+  entry: Type.Unsafe<TargetEntry>(
+    Type.Object({
+      id,
+      kind: Type.Enum(['meta', 'storage']),
+      node: id,
+      alias: Type.String(),
+      pool: Type.String(),
+      reachability,
+      consistency: Type.Enum(['good', 'needs-resync', 'bad']),
+      since: Type.Integer({ minimum: 1 }),
+      bytesTotal: count,
+      bytesFree: count,
+      inodesTotal: count,
+      inodesFree: count,
+    }),
+  ),
 });
 const SequenceRecord = Type.Unsafe<SequenceRange>(Type.Object({ first: count, last: count, target: id }));
 
@@ -96,7 +118,16 @@ export class MgmtStore {
   #putCluster(state: MgmtState): void {
     const { clusterId, version, pools, rootTarget } = state.map;
     const { nextNode, nextTarget, nextSequence } = state;
-    this.#put('cluster', { format: FORMAT, clusterId, version, pools: [...pools], rootTarget: rootTarget ?? null, nextNode, nextTarget, nextSequence } satisfies Static<typeof ClusterRecord>);
+    this.#put('cluster', {
+      format: FORMAT,
+      clusterId,
+      version,
+      pools: [...pools],
+      rootTarget: rootTarget ?? null,
+      nextNode,
+      nextTarget,
+      nextSequence,
+    } satisfies Static<typeof ClusterRecord>);
   }
 
   #create(): MgmtState {
@@ -112,20 +143,30 @@ export class MgmtStore {
       return undefined;
     }
     const { format } = cluster as { format?: unknown };
-    if (format !== FORMAT) throw new StartupError('ERR_INVALID', `database ${path} has format ${String(format)}, this program reads ${FORMAT}; run the version of ibexfs that wrote it`);
+    if (format !== FORMAT)
+      throw new StartupError(
+        'ERR_INVALID',
+        `database ${path} has format ${String(format)}, this program reads ${FORMAT}; run the version of ibexfs that wrote it`,
+      );
     if (!Value.Check(ClusterRecord, cluster)) throw damaged(path, 'the cluster record is malformed');
     const nodes = this.#records('node', NodeRecord, path);
     const targets = this.#records('target', TargetRecord, path);
     const { clusterId, version, pools, rootTarget, nextNode, nextTarget, nextSequence } = cluster;
     return {
       map: {
-        clusterId, version, pools, rootTarget: rootTarget ?? undefined,
-        nodes: nodes.map((record) => record.entry), targets: targets.map((record) => record.entry),
+        clusterId,
+        version,
+        pools,
+        rootTarget: rootTarget ?? undefined,
+        nodes: nodes.map((record) => record.entry),
+        targets: targets.map((record) => record.entry),
         sequences: this.#records('sequence', SequenceRecord, path),
       },
       uuids: new Map(nodes.map((record) => [record.entry.id as NodeId, record.uuid])),
       tokens: new Map(targets.map((record) => [record.entry.id as TargetId, record.token])),
-      nextNode, nextTarget, nextSequence,
+      nextNode,
+      nextTarget,
+      nextSequence,
     };
   }
 

@@ -45,7 +45,10 @@ export async function startStorage(config: StorageConfig, logger: Logger, fatal:
     const nodeFile = new NodeFile(data, await openNodeIdentity(data, 'storage'));
     const reactorThreads = config.storage.reactorThreads || Math.min(REACTOR_THREADS_AUTO_MAX, availableParallelism());
     const { endpoint } = await openEndpoint({
-      kind: 'storage', logger, keyFile: config.cluster.keyFile, serving: 'threads',
+      kind: 'storage',
+      logger,
+      keyFile: config.cluster.keyFile,
+      serving: 'threads',
       runtime: { reactorThreads, bufferBytes: config.storage.bufferMemoryBytes },
     });
     closers.add(() => endpoint.close());
@@ -106,14 +109,22 @@ class StorageService {
 
   /** Connects to mgmtd, whenever that is there, and keeps this node and its targets registered. */
   async register(address: Address): Promise<void> {
-    const { cluster, storage, listen: { advertise } } = this.#config;
+    const {
+      cluster,
+      storage,
+      listen: { advertise },
+    } = this.#config;
     try {
       const connected = await connectCluster(this.#endpoint, cluster.mgmtd, this.#logger, this.#abort.signal);
       this.#cluster = connected;
       if (this.#abort.signal.aborted) return await connected.close();
       this.#registration = new Registration({
-        session: () => connected.mgmtdSession, kind: 'storage', uuid: this.#nodeFile.identity.uuid,
-        alias: storage.alias === '' ? undefined : storage.alias, addresses: advertisedAddresses(address, advertise), logger: this.#logger,
+        session: () => connected.mgmtdSession,
+        kind: 'storage',
+        uuid: this.#nodeFile.identity.uuid,
+        alias: storage.alias === '' ? undefined : storage.alias,
+        addresses: advertisedAddresses(address, advertise),
+        logger: this.#logger,
         onNode: (node) => {
           this.#endpoint.nodeId = node;
         },
@@ -135,7 +146,11 @@ class StorageService {
 
   async #open(folder: string): Promise<void> {
     const opened = await TargetFolder.open({
-      folder, kind: 'storage', nodeFile: this.#nodeFile, pool: this.#config.storage.pool, content: CHUNK_FOLDER,
+      folder,
+      kind: 'storage',
+      nodeFile: this.#nodeFile,
+      pool: this.#config.storage.pool,
+      content: CHUNK_FOLDER,
       serve: ({ target, since = 0 }) => this.#serve(folder, target, since),
     });
     this.#folders.push(opened);

@@ -31,16 +31,16 @@ export class FaultLog {
       return;
     }
     const since = seen.unlogged === 0 ? '' : ` (and ${seen.unlogged} more since the last line)`;
-    this.#logger.error({ target, status, error: errnoName(status), faults: seen.unlogged + 1 }, `target ${target}: ${errnoName(status)}: ${detail}${since}`);
+    this.#logger.error(
+      { target, status, error: errnoName(status), faults: seen.unlogged + 1 },
+      `target ${target}: ${errnoName(status)}: ${detail}${since}`,
+    );
     seen.loggedAt = now;
     seen.unlogged = 0;
   }
 }
 
 function errnoName(status: number): string {
-  try {
-    return getSystemErrorName(-status);
-  } catch {
-    return `status ${status}`;
-  }
+  const name = getSystemErrorName(-status);
+  return name.startsWith('E') ? name : `status ${status}`;
 }

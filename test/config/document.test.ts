@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
-import { type ConfigKind, configKinds, loadConfig } from '../../src/config/index.js';
 import { renderConfigFile } from '../../src/config/document.js';
+import { type ConfigKind, configKinds, loadConfig } from '../../src/config/index.js';
 
 const kinds = Object.keys(configKinds) as ConfigKind[];
 
@@ -10,7 +10,8 @@ const kinds = Object.keys(configKinds) as ConfigKind[];
 const shipped = (kind: ConfigKind): string => join(process.cwd(), 'config', `${kind}.toml`);
 
 test('the files in config/ are what the key table says', async (t) => {
-  for (const kind of kinds) t.equal(readFileSync(shipped(kind), 'utf8'), renderConfigFile(kind), `config/${kind}.toml is current; else run: npm run generate`);
+  for (const kind of kinds)
+    t.equal(readFileSync(shipped(kind), 'utf8'), renderConfigFile(kind), `config/${kind}.toml is current; else run: npm run generate`);
 });
 
 test('the files in config/ hold the defaults', async (t) => {
@@ -27,5 +28,6 @@ test('every key is documented and no default listens beyond this machine', async
     }
   }
   t.equal(loadConfig('mgmtd', { file: null, environment: {} }).http.host, '127.0.0.1');
-  for (const kind of ['mgmtd', 'meta', 'storage'] as const) t.equal(loadConfig(kind, { file: null, environment: {} }).listen.host, '127.0.0.1');
+  for (const kind of ['mgmtd', 'meta', 'storage'] as const)
+    t.equal(loadConfig(kind, { file: null, environment: {} }).listen.host, '127.0.0.1');
 });

@@ -31,7 +31,13 @@ test('which node may register', async (t) => {
 test('which target may register', async (t) => {
   const caller = { id: node(3), kind: 'storage' } as const;
   const fresh: TargetFacts = { kind: 'storage', ownClusterId: 'c', caller };
-  const back: TargetFacts = { ...fresh, target: target(7), token: 'secret', clusterId: 'c', known: { kind: 'storage', token: 'secret', node: node(3) } };
+  const back: TargetFacts = {
+    ...fresh,
+    target: target(7),
+    token: 'secret',
+    clusterId: 'c',
+    known: { kind: 'storage', token: 'secret', node: node(3) },
+  };
   const retried: TargetFacts = { ...fresh, token: 'secret', madeForToken: { id: target(7), kind: 'storage' } };
   const cases: readonly [string, TargetFacts, string, RegExp?][] = [
     ['a new folder', fresh, 'new'],
@@ -41,21 +47,42 @@ test('which target may register', async (t) => {
     ['a token of a target of the other kind', { ...retried, madeForToken: { id: target(7), kind: 'meta' } }, 'ERR_WRONG_DISK'],
     ['a target that comes back', back, 'known 7'],
     ['a disk that was put into another node', { ...back, known: { kind: 'storage', token: 'secret', node: node(9) } }, 'moved 7 from 9'],
-    ['a cloned disk', { ...back, known: { kind: 'storage', token: 'secret', node: node(9) }, liveOn: node(9) }, 'ERR_WRONG_DISK', /alive on node 9; this folder is a copy/],
+    [
+      'a cloned disk',
+      { ...back, known: { kind: 'storage', token: 'secret', node: node(9) }, liveOn: node(9) },
+      'ERR_WRONG_DISK',
+      /alive on node 9; this folder is a copy/,
+    ],
     ['no node yet', { ...back, caller: undefined }, 'ERR_NOT_REGISTERED'],
     ['a node of another kind', { ...back, caller: { id: node(3), kind: 'meta' } }, 'ERR_INVALID'],
     ['a disk of another cluster', { ...back, clusterId: 'x' }, 'ERR_WRONG_DISK', /cluster x, this is c/],
-    ['a disk of another cluster with an unknown id', { ...back, clusterId: 'x', known: undefined }, 'ERR_WRONG_DISK', /cluster x, this is c/],
+    [
+      'a disk of another cluster with an unknown id',
+      { ...back, clusterId: 'x', known: undefined },
+      'ERR_WRONG_DISK',
+      /cluster x, this is c/,
+    ],
     ['an id that mgmtd never gave', { ...back, known: undefined }, 'ERR_WRONG_DISK', /unknown here/],
     ['a wrong token', { ...back, token: 'other' }, 'ERR_WRONG_DISK', /token/],
     ['no token', { ...back, token: undefined }, 'ERR_WRONG_DISK', /no token/],
-    ['a metadata folder given to a storage daemon', { ...back, known: { kind: 'meta', token: 'secret', node: node(3) } }, 'ERR_WRONG_DISK', /meta target/],
+    [
+      'a metadata folder given to a storage daemon',
+      { ...back, known: { kind: 'meta', token: 'secret', node: node(3) } },
+      'ERR_WRONG_DISK',
+      /meta target/,
+    ],
     ['a folder that knows its cluster and not itself', { ...fresh, clusterId: 'c' }, 'ERR_WRONG_DISK', /no target/],
   ];
   for (const [name, facts, expected, reason = /./] of cases) {
     const verdict = decideTarget(facts);
-    const text = verdict.verdict === 'refuse' ? verdict.error
-      : verdict.verdict === 'new' ? 'new' : verdict.verdict === 'known' ? `known ${verdict.id}` : `moved ${verdict.id} from ${verdict.from}`;
+    const text =
+      verdict.verdict === 'refuse'
+        ? verdict.error
+        : verdict.verdict === 'new'
+          ? 'new'
+          : verdict.verdict === 'known'
+            ? `known ${verdict.id}`
+            : `moved ${verdict.id} from ${verdict.from}`;
     t.equal(text, expected, name);
     if (verdict.verdict === 'refuse') t.match(refusalError(verdict).message, reason, name);
   }

@@ -1,11 +1,11 @@
 import { connect } from 'node:net';
 import { test } from 'tap';
-import { createMetrics } from '../../src/mgmt/http/metrics.js';
-import { createHttpServer } from '../../src/mgmt/http/server.js';
 import { handleRegisterNode } from '../../src/mgmt/handlers/register-node.js';
 import { handleRegisterTarget } from '../../src/mgmt/handlers/register-target.js';
+import { createMetrics } from '../../src/mgmt/http/metrics.js';
+import { createHttpServer } from '../../src/mgmt/http/server.js';
 import { httpToken } from '../../src/wire/key.js';
-import { figures, nodeRequest, silent, testManagement, TestSession } from './support.js';
+import { figures, nodeRequest, silent, TestSession, testManagement } from './support.js';
 
 const token = httpToken(Buffer.alloc(32, 7));
 const authorized = { authorization: `Bearer ${token}` };
@@ -15,7 +15,8 @@ async function server(t: { teardown(done: () => unknown): unknown }) {
   const cluster = testManagement();
   const session = cluster.open(new TestSession('storage'));
   handleRegisterNode(cluster.management, nodeRequest('storage', 1), session.asSession);
-  for (const name of ['a', 'b', 'c']) handleRegisterTarget(cluster.management, { kind: 'storage', usage: figures, token: `secret-${name}` }, session.asSession);
+  for (const name of ['a', 'b', 'c'])
+    handleRegisterTarget(cluster.management, { kind: 'storage', usage: figures, token: `secret-${name}` }, session.asSession);
   cluster.open(new TestSession('mount', 'm', 'laptop'));
   const metrics = createMetrics({ management: cluster.management, served: () => new Map([[202, 5]]), native: () => ({ frames: 3 }) });
   const app = await createHttpServer({ management: cluster.management, metrics, token, logger: silent });
@@ -26,7 +27,17 @@ async function server(t: { teardown(done: () => unknown): unknown }) {
 test('everything but /health wants the token', async (t) => {
   const { app } = await server(t);
   t.same((await app.inject('/health')).json(), { status: 'ok' });
-  const wrong = [undefined, '', 'Bearer', 'Bearer ', `Bearer ${token.slice(0, -1)}`, `Bearer ${token}x`, `bearer: ${token}`, `Basic ${token}`, token];
+  const wrong = [
+    undefined,
+    '',
+    'Bearer',
+    'Bearer ',
+    `Bearer ${token.slice(0, -1)}`,
+    `Bearer ${token}x`,
+    `bearer: ${token}`,
+    `Basic ${token}`,
+    token,
+  ];
   for (const path of [...paths, '/metrics', '/openapi.json', '/none', '/health/x', '/']) {
     for (const authorization of wrong) {
       const answer = await app.inject({ url: path, headers: authorization === undefined ? {} : { authorization } });
@@ -34,15 +45,21 @@ test('everything but /health wants the token', async (t) => {
       t.equal(answer.json().code, 'ERR_NOT_AUTHENTICATED');
     }
   }
-  for (const path of [...paths, '/metrics', '/openapi.json']) t.equal((await app.inject({ url: path, headers: authorized })).statusCode, 200, path);
+  for (const path of [...paths, '/metrics', '/openapi.json'])
+    t.equal((await app.inject({ url: path, headers: authorized })).statusCode, 200, path);
 });
 
 test('answers tell the cluster as it is, without secrets', async (t) => {
   const { app, cluster } = await server(t);
   const get = async (url: string) => (await app.inject({ url, headers: authorized })).json();
   t.match(await get('/api/v1/status'), {
-    clusterId: 'cluster-1', mapVersion: cluster.management.map.version, clients: 1, bytesTotal: 3 * figures.bytesTotal, bytesFree: 3 * figures.bytesFree,
-    nodes: { online: 1, probablyOffline: 0, offline: 0 }, targets: { online: 3, probablyOffline: 0, offline: 0 },
+    clusterId: 'cluster-1',
+    mapVersion: cluster.management.map.version,
+    clients: 1,
+    bytesTotal: 3 * figures.bytesTotal,
+    bytesFree: 3 * figures.bytesFree,
+    nodes: { online: 1, probablyOffline: 0, offline: 0 },
+    targets: { online: 3, probablyOffline: 0, offline: 0 },
   });
   const { map } = cluster.management;
   t.same(await get('/api/v1/nodes'), { items: map.nodes });
@@ -57,10 +74,16 @@ test('lists come in pages', async (t) => {
   const { app } = await server(t);
   const get = async (query: string) => (await app.inject({ url: `/api/v1/targets?${query}`, headers: authorized })).json();
   const first = await get('limit=2');
-  t.same(first.items.map((target: { id: number }) => target.id), [1, 2]);
+  t.same(
+    first.items.map((target: { id: number }) => target.id),
+    [1, 2],
+  );
   t.equal(first.next, 2);
   const second = await get('limit=2&after=2');
-  t.same(second.items.map((target: { id: number }) => target.id), [3]);
+  t.same(
+    second.items.map((target: { id: number }) => target.id),
+    [3],
+  );
   t.equal(second.next, undefined);
   t.match(await get('limit=0'), { code: 'ERR_INVALID' });
   t.match(await get('after=x'), { code: 'ERR_INVALID' });
@@ -71,7 +94,12 @@ test('errors are JSON with a code', async (t) => {
   const missing = await app.inject({ url: '/api/v1/nothing?x=1', headers: authorized });
   t.equal(missing.statusCode, 404);
   t.same(missing.json(), { code: 'ERR_NOT_FOUND', message: 'no GET /api/v1/nothing here; see /openapi.json' });
-  const large = await app.inject({ method: 'POST', url: '/api/v1/status', headers: { ...authorized, 'content-type': 'application/json' }, payload: `"${'x'.repeat(10_000)}"` });
+  const large = await app.inject({
+    method: 'POST',
+    url: '/api/v1/status',
+    headers: { ...authorized, 'content-type': 'application/json' },
+    payload: `"${'x'.repeat(10_000)}"`,
+  });
   t.equal(large.statusCode, 413, 'nothing takes a body, large ones are not even read');
 });
 
@@ -97,9 +125,13 @@ test('metrics are in the format of Prometheus', async (t) => {
     'ibex_sessions{kind="mount"} 1',
     'ibex_rpc_requests_total{operation="mgmt.heartbeat"} 5',
     'ibex_native{counter="frames"} 3',
-  ]) t.ok(lines.includes(expected), expected);
+  ])
+    t.ok(lines.includes(expected), expected);
   t.match(body, /process_resident_memory_bytes [1-9]/);
-  t.ok((await app.inject({ url: '/metrics', headers: authorized })).body.includes('ibex_rpc_requests_total{operation="mgmt.heartbeat"} 5\n'), 'counters are not counted twice');
+  t.ok(
+    (await app.inject({ url: '/metrics', headers: authorized })).body.includes('ibex_rpc_requests_total{operation="mgmt.heartbeat"} 5\n'),
+    'counters are not counted twice',
+  );
 });
 
 test('over a real connection: loopback, security headers, malformed requests', async (t) => {
@@ -110,13 +142,16 @@ test('over a real connection: loopback, security headers, malformed requests', a
   t.equal(answer.headers.get('x-content-type-options'), 'nosniff');
   t.equal((await fetch(`${url}/api/v1/status`)).status, 401);
   const port = Number(new URL(url).port);
-  const raw = (bytes: string): Promise<string> => new Promise((resolve) => {
-    let received = '';
-    const socket = connect(port, '127.0.0.1', () => socket.end(bytes));
-    socket.on('data', (chunk) => { received += String(chunk); });
-    socket.on('error', () => {});
-    socket.on('close', () => resolve(received.split('\r\n')[0] ?? ''));
-  });
+  const raw = (bytes: string): Promise<string> =>
+    new Promise((resolve) => {
+      let received = '';
+      const socket = connect(port, '127.0.0.1', () => socket.end(bytes));
+      socket.on('data', (chunk) => {
+        received += String(chunk);
+      });
+      socket.on('error', () => {});
+      socket.on('close', () => resolve(received.split('\r\n')[0] ?? ''));
+    });
   t.match(await raw('nonsense\r\n\r\n'), /^HTTP\/1\.1 400/);
   t.match(await raw(`GET / HTTP/1.1\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`), /^HTTP\/1\.1 431/);
   t.equal((await fetch(`${url}/health`)).status, 200, 'and it still answers');

@@ -45,19 +45,22 @@ test('reachability, from what was heard and when', async (t) => {
 test('whatever happens: news improves, time worsens, and a silent node ends offline', async (t) => {
   const event = fc.record({ type: fc.constantFrom('heartbeat', 'registered', 'session-lost', 'tick'), after: fc.nat(4_000) });
   const order = ['online', 'probably-offline', 'offline'];
-  checks(t, fc.property(fc.array(event, { maxLength: 40 }), (events) => {
-    let at = 0;
-    let liveness: Liveness = { state: 'online', heardAt: 0 };
-    for (const { type, after } of events) {
-      at += after;
-      const next = nextLiveness(liveness, { type, at } as LivenessEvent, limits);
-      const news = type === 'heartbeat' || type === 'registered';
-      if (news && next.state !== 'online') return false;
-      if (!news && order.indexOf(next.state) < order.indexOf(liveness.state)) return false;
-      liveness = next;
-    }
-    return nextLiveness(liveness, { type: 'tick', at: at + limits.offlineAfterMs }, limits).state === 'offline';
-  }));
+  checks(
+    t,
+    fc.property(fc.array(event, { maxLength: 40 }), (events) => {
+      let at = 0;
+      let liveness: Liveness = { state: 'online', heardAt: 0 };
+      for (const { type, after } of events) {
+        at += after;
+        const next = nextLiveness(liveness, { type, at } as LivenessEvent, limits);
+        const news = type === 'heartbeat' || type === 'registered';
+        if (news && next.state !== 'online') return false;
+        if (!news && order.indexOf(next.state) < order.indexOf(liveness.state)) return false;
+        liveness = next;
+      }
+      return nextLiveness(liveness, { type: 'tick', at: at + limits.offlineAfterMs }, limits).state === 'offline';
+    }),
+  );
 });
 
 test('a late tick is a standstill only when it is much too late', async (t) => {
@@ -67,7 +70,14 @@ test('a late tick is a standstill only when it is much too late', async (t) => {
 });
 
 test('the table knows only who has registered', async (t) => {
-  const table = new LivenessTable<number>(limits, [[1, 'online'], [2, 'offline']], 100);
+  const table = new LivenessTable<number>(
+    limits,
+    [
+      [1, 'online'],
+      [2, 'offline'],
+    ],
+    100,
+  );
   t.equal(table.stateOf(1), 'online');
   t.equal(table.stateOf(2), 'offline');
   t.equal(table.stateOf(3), 'offline');

@@ -8,10 +8,9 @@ import { handleSubscribeMap } from '../../src/mgmt/handlers/subscribe-map.js';
 import { handleUsage } from '../../src/mgmt/handlers/usage.js';
 import type { ClusterMap } from '../../src/wire/cluster-map.js';
 import type { NodeId, TargetId } from '../../src/wire/fid.js';
-import type { ResponseOf } from '../../src/wire/messages.js';
-import type { mgmt } from '../../src/wire/messages.js';
+import type { mgmt, ResponseOf } from '../../src/wire/messages.js';
 import { refusal } from '../support/properties.js';
-import { figures, nextTurn, nodeRequest, testManagement, type TestManagement, TestSession } from './support.js';
+import { figures, nextTurn, nodeRequest, type TestManagement, TestSession, testManagement } from './support.js';
 
 type Target = ResponseOf<typeof mgmt.registerTarget>;
 
@@ -69,7 +68,11 @@ test('a target that is left out of the heartbeats goes alone', async (t) => {
   const second = handleRegisterTarget(cluster.management, { kind: 'storage', usage: figures, token: 'token-x' }, storage.session.asSession);
   for (let beat = 0; beat < 16; beat++) {
     cluster.pass(1_000);
-    handleHeartbeat(cluster.management, { node: storage.node, usage: [{ target: storage.target.target, ...figures }] }, storage.session.asSession);
+    handleHeartbeat(
+      cluster.management,
+      { node: storage.node, usage: [{ target: storage.target.target, ...figures }] },
+      storage.session.asSession,
+    );
   }
   t.equal(nodeOf(cluster.management.map, storage.node)?.reachability, 'online');
   t.equal(targetOf(cluster.management.map, storage.target.target)?.reachability, 'online');
@@ -85,7 +88,10 @@ test('a lost session is noticed sooner than silence, and a restart in time is no
   cluster.pass(250);
   t.equal(nodeOf(cluster.management.map, storage.node)?.reachability, 'probably-offline');
   t.equal(targetOf(cluster.management.map, storage.target.target)?.reachability, 'probably-offline');
-  t.throws(() => handleHeartbeat(cluster.management, { node: storage.node, usage: [] }, storage.session.asSession), refusal('ERR_NOT_REGISTERED'));
+  t.throws(
+    () => handleHeartbeat(cluster.management, { node: storage.node, usage: [] }, storage.session.asSession),
+    refusal('ERR_NOT_REGISTERED'),
+  );
 
   const again = join(cluster, 'storage', 1, 'p2');
   t.equal(again.node, storage.node);
@@ -103,7 +109,10 @@ test('copied data folders and cloned disks are refused while the original lives'
   const { management } = cluster;
   const original = join(cluster, 'storage', 1);
   const copy = cluster.open(new TestSession('storage', 'other', 'host9'));
-  t.throws(() => handleRegisterNode(management, nodeRequest('storage', 1), copy.asSession), refusal('ERR_TRY_AGAIN', /data folder was copied/));
+  t.throws(
+    () => handleRegisterNode(management, nodeRequest('storage', 1), copy.asSession),
+    refusal('ERR_TRY_AGAIN', /data folder was copied/),
+  );
 
   handleRegisterNode(management, nodeRequest('storage', 2), copy.asSession);
   const { target, token, clusterId } = original.target;
@@ -111,7 +120,10 @@ test('copied data folders and cloned disks are refused while the original lives'
   t.throws(() => handleRegisterTarget(management, clone, copy.asSession), refusal('ERR_WRONG_DISK', /alive on node 1/));
   t.throws(() => handleRegisterTarget(management, { ...clone, token: 'x' }, copy.asSession), refusal('ERR_WRONG_DISK', /token/));
   t.throws(() => handleRegisterTarget(management, { ...clone, clusterId: 'x' }, copy.asSession), refusal('ERR_WRONG_DISK', /cluster x/));
-  t.throws(() => handleRegisterTarget(management, { ...clone, target: 99 as TargetId }, copy.asSession), refusal('ERR_WRONG_DISK', /unknown here/));
+  t.throws(
+    () => handleRegisterTarget(management, { ...clone, target: 99 as TargetId }, copy.asSession),
+    refusal('ERR_WRONG_DISK', /unknown here/),
+  );
   t.equal(targetOf(management.map, target)?.node, original.node, 'nothing has changed');
 
   leave(cluster, original);
@@ -126,9 +138,16 @@ test('a new connection of the same process takes over from the old one', async (
   const first = join(cluster, 'storage', 1);
   const second = join(cluster, 'storage', 1);
   t.match(first.session.closedBecause, /registered on another session/);
-  t.throws(() => handleHeartbeat(cluster.management, { node: first.node, usage: [] }, first.session.asSession), refusal('ERR_NOT_REGISTERED'));
+  t.throws(
+    () => handleHeartbeat(cluster.management, { node: first.node, usage: [] }, first.session.asSession),
+    refusal('ERR_NOT_REGISTERED'),
+  );
   leave(cluster, first);
-  handleHeartbeat(cluster.management, { node: second.node, usage: [{ target: second.target.target, ...figures }] }, second.session.asSession);
+  handleHeartbeat(
+    cluster.management,
+    { node: second.node, usage: [{ target: second.target.target, ...figures }] },
+    second.session.asSession,
+  );
   cluster.pass(2_000);
   t.equal(nodeOf(cluster.management.map, second.node)?.reachability, 'online', 'the end of the old one means nothing');
 });
@@ -137,16 +156,26 @@ test('a process that only claims to be a daemon gets nothing', async (t) => {
   const cluster = testManagement();
   const client = cluster.open(new TestSession('client'));
   t.throws(() => handleRegisterNode(cluster.management, nodeRequest('storage', 1), client.asSession), refusal('ERR_NOT_PERMITTED'));
-  t.throws(() => handleRegisterTarget(cluster.management, { kind: 'storage', usage: figures }, client.asSession), refusal('ERR_NOT_REGISTERED'));
-  t.throws(() => handleGrantSequences(cluster.management, { target: 1 as TargetId, count: 1 }, client.asSession), refusal('ERR_NOT_REGISTERED'));
+  t.throws(
+    () => handleRegisterTarget(cluster.management, { kind: 'storage', usage: figures }, client.asSession),
+    refusal('ERR_NOT_REGISTERED'),
+  );
+  t.throws(
+    () => handleGrantSequences(cluster.management, { target: 1 as TargetId, count: 1 }, client.asSession),
+    refusal('ERR_NOT_REGISTERED'),
+  );
   t.equal(cluster.saved.length, 0);
 });
 
-test('usage of targets that are not the caller\'s own is ignored', async (t) => {
+test("usage of targets that are not the caller's own is ignored", async (t) => {
   const cluster = testManagement();
   const one = join(cluster, 'storage', 1);
   const two = join(cluster, 'storage', 2);
-  handleHeartbeat(cluster.management, { node: one.node, usage: [{ target: two.target.target, ...figures, bytesFree: 0 }] }, one.session.asSession);
+  handleHeartbeat(
+    cluster.management,
+    { node: one.node, usage: [{ target: two.target.target, ...figures, bytesFree: 0 }] },
+    one.session.asSession,
+  );
   t.throws(() => handleHeartbeat(cluster.management, { node: two.node, usage: [] }, one.session.asSession), refusal('ERR_NOT_REGISTERED'));
   cluster.pass(250);
   t.equal(targetOf(cluster.management.map, two.target.target)?.bytesFree, figures.bytesFree);
@@ -160,8 +189,14 @@ test('sequences are granted to the metadata target of the caller only', async (t
   const two = join(cluster, 'meta', 3);
   t.same(handleGrantSequences(management, { target: one.target.target, count: 16 }, one.session.asSession), { first: 0x400, last: 0x40f });
   t.same(handleGrantSequences(management, { target: two.target.target, count: 1 }, two.session.asSession), { first: 0x410, last: 0x410 });
-  t.throws(() => handleGrantSequences(management, { target: two.target.target, count: 1 }, one.session.asSession), refusal('ERR_NOT_MY_TARGET'));
-  t.throws(() => handleGrantSequences(management, { target: storage.target.target, count: 1 }, storage.session.asSession), refusal('ERR_INVALID'));
+  t.throws(
+    () => handleGrantSequences(management, { target: two.target.target, count: 1 }, one.session.asSession),
+    refusal('ERR_NOT_MY_TARGET'),
+  );
+  t.throws(
+    () => handleGrantSequences(management, { target: storage.target.target, count: 1 }, storage.session.asSession),
+    refusal('ERR_INVALID'),
+  );
   t.equal(management.map.rootTarget, one.target.target);
   t.equal(management.map.sequences.length, 2);
 });
@@ -171,7 +206,10 @@ test('an alias that another has is refused', async (t) => {
   const one = cluster.open(new TestSession('storage', 'p1'));
   const two = cluster.open(new TestSession('storage', 'p2'));
   handleRegisterNode(cluster.management, nodeRequest('storage', 1, 'big'), one.asSession);
-  t.throws(() => handleRegisterNode(cluster.management, nodeRequest('storage', 2, 'big'), two.asSession), refusal('ERR_EXISTS', /"big" belongs to node 1/));
+  t.throws(
+    () => handleRegisterNode(cluster.management, nodeRequest('storage', 2, 'big'), two.asSession),
+    refusal('ERR_EXISTS', /"big" belongs to node 1/),
+  );
   t.ok(handleRegisterNode(cluster.management, nodeRequest('storage', 1, 'big'), one.asSession), 'its owner may repeat it');
 });
 
@@ -228,7 +266,7 @@ test('after a restart of mgmtd everybody gets the same time to come back', async
   t.equal(targetOf(after.management.map, meta.target.target)?.reachability, 'offline');
 });
 
-test('a machine that slept does not take its own sleep for the others\' silence', async (t) => {
+test("a machine that slept does not take its own sleep for the others' silence", async (t) => {
   const cluster = testManagement();
   const storage = join(cluster, 'storage', 1);
   cluster.clock.at += 3_600_000;

@@ -12,7 +12,11 @@ import { figures, uuid } from './support.js';
 const step = fc.oneof(
   fc.record({ do: fc.constant('node' as const), which: fc.nat(5), port: fc.integer({ min: 1, max: 9 }) }),
   fc.record({ do: fc.constant('target' as const), which: fc.nat(8), node: fc.nat(5), pool: fc.nat(2) }),
-  fc.record({ do: fc.constant('observe' as const), reachability: fc.constantFrom<Reachability>('online', 'probably-offline', 'offline'), free: fc.nat(1_000_000) }),
+  fc.record({
+    do: fc.constant('observe' as const),
+    reachability: fc.constantFrom<Reachability>('online', 'probably-offline', 'offline'),
+    free: fc.nat(1_000_000),
+  }),
   fc.record({ do: fc.constant('grant' as const), which: fc.nat(8), count: fc.integer({ min: 1, max: 1024 }) }),
 );
 type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
@@ -21,16 +25,32 @@ function apply(state: MgmtState, change: Step): MgmtState {
   const { nodes, targets } = state.map;
   switch (change.do) {
     case 'node':
-      return registerNode(state, { uuid: uuid(change.which), kind: change.which < 3 ? 'storage' : 'meta', hostName: 'h', addresses: [{ host: '::1', port: change.port }] }).state;
+      return registerNode(state, {
+        uuid: uuid(change.which),
+        kind: change.which < 3 ? 'storage' : 'meta',
+        hostName: 'h',
+        addresses: [{ host: '::1', port: change.port }],
+      }).state;
     case 'target': {
       const node = nodes[change.node % Math.max(1, nodes.length)];
       if (node === undefined || node.kind === 'mgmtd') return state;
       const known = targets[change.which];
       if (known !== undefined && known.kind !== node.kind) return state;
-      return registerTarget(state, { id: known?.id, kind: node.kind, node: node.id, token: `t${targets.length}`, pool: `pool${change.pool}`, usage: figures }).state;
+      return registerTarget(state, {
+        id: known?.id,
+        kind: node.kind,
+        node: node.id,
+        token: `t${targets.length}`,
+        pool: `pool${change.pool}`,
+        usage: figures,
+      }).state;
     }
     case 'observe':
-      return observe(state, { node: () => change.reachability, target: () => change.reachability, usage: () => ({ ...figures, bytesFree: change.free }) });
+      return observe(state, {
+        node: () => change.reachability,
+        target: () => change.reachability,
+        usage: () => ({ ...figures, bytesFree: change.free }),
+      });
     case 'grant': {
       const target = targets[change.which % Math.max(1, targets.length)];
       return target === undefined ? state : grantSequences(state, target.id, change.count).state;
@@ -41,86 +61,108 @@ function apply(state: MgmtState, change: Step): MgmtState {
 const history = fc.array(step, { maxLength: 40 });
 
 test('changes applied in order lead to the map itself, at every version', async (t) => {
-  checks(t, fc.property(history, (steps) => {
-    let state = emptyState('c');
-    let copy: ClusterMap = state.map;
-    for (const change of steps) {
-      const next = apply(state, change);
-      if (next.map !== state.map && next.map.version !== state.map.version + 1) return false;
-      if (next.map.version !== state.map.version) copy = applyMapChange(copy, diffMaps(state.map, next.map)) as ClusterMap;
-      state = next;
-      if (JSON.stringify(copy) !== JSON.stringify(state.map)) return false;
-    }
-    return true;
-  }));
+  checks(
+    t,
+    fc.property(history, (steps) => {
+      let state = emptyState('c');
+      let copy: ClusterMap = state.map;
+      for (const change of steps) {
+        const next = apply(state, change);
+        if (next.map !== state.map && next.map.version !== state.map.version + 1) return false;
+        if (next.map.version !== state.map.version) copy = applyMapChange(copy, diffMaps(state.map, next.map)) as ClusterMap;
+        state = next;
+        if (JSON.stringify(copy) !== JSON.stringify(state.map)) return false;
+      }
+      return true;
+    }),
+  );
 });
 
 test('a subscriber that joins at any time has the map after every flush, told in as few changes as flushes', async (t) => {
   const turn = fc.record({ changes: fc.array(step, { maxLength: 5 }), joins: fc.boolean() });
-  checks(t, fc.property(fc.array(turn, { maxLength: 12 }), (turns) => {
-    let state = emptyState('c');
-    let flush: (() => void) | undefined;
-    const feed = new MapFeed(state.map, (scheduled) => { flush = scheduled; });
-    const copies: { map: ClusterMap; told: number; sendMapChange(change: MapChange): void }[] = [];
-    for (const { changes, joins } of turns) {
-      if (joins) {
-        const copy = {
-          map: state.map, told: 0,
-          sendMapChange(change: MapChange) { copy.map = applyMapChange(copy.map, change) as ClusterMap; copy.told++; },
-        };
-        copy.map = feed.subscribe(copy);
-        copies.push(copy);
-      }
-      const before = copies.map((copy) => copy.told);
-      for (const change of changes) {
-        const next = apply(state, change);
-        if (next !== state) feed.publish(next.map);
-        state = next;
-      }
-      flush?.();
-      flush = undefined;
-      copies.forEach((copy, index) => {
-        if (copy.told - (before[index] ?? 0) > 1) throw new Error('more than one message a turn');
+  checks(
+    t,
+    fc.property(fc.array(turn, { maxLength: 12 }), (turns) => {
+      let state = emptyState('c');
+      let flush: (() => void) | undefined;
+      const feed = new MapFeed(state.map, (scheduled) => {
+        flush = scheduled;
       });
-      for (const copy of copies) if (JSON.stringify(copy.map) !== JSON.stringify(state.map)) return false;
-    }
-    return feed.subscribers === copies.length;
-  }));
+      const copies: { map: ClusterMap; told: number; sendMapChange(change: MapChange): void }[] = [];
+      for (const { changes, joins } of turns) {
+        if (joins) {
+          const copy = {
+            map: state.map,
+            told: 0,
+            sendMapChange(change: MapChange) {
+              copy.map = applyMapChange(copy.map, change) as ClusterMap;
+              copy.told++;
+            },
+          };
+          copy.map = feed.subscribe(copy);
+          copies.push(copy);
+        }
+        const before = copies.map((copy) => copy.told);
+        for (const change of changes) {
+          const next = apply(state, change);
+          if (next !== state) feed.publish(next.map);
+          state = next;
+        }
+        flush?.();
+        flush = undefined;
+        copies.forEach((copy, index) => {
+          if (copy.told - (before[index] ?? 0) > 1) throw new Error('more than one message a turn');
+        });
+        for (const copy of copies) if (JSON.stringify(copy.map) !== JSON.stringify(state.map)) return false;
+      }
+      return feed.subscribers === copies.length;
+    }),
+  );
 });
 
 test('sequences are never granted twice, also across a reopened database', async (t) => {
   const folder = t.testdir();
   const grant = fc.record({ which: fc.nat(2), count: fc.integer({ min: 1, max: 1024 }), reopen: fc.boolean() });
   let run = 0;
-  await fc.assert(fc.asyncProperty(fc.array(grant, { minLength: 1, maxLength: 10 }), async (grants) => {
-    const path = `${folder}/${run++}`;
-    let { store, state } = MgmtStore.open(path);
-    let end = FIRST_SEQUENCE;
-    for (const { which, count, reopen } of grants) {
-      if (reopen) {
-        await store.close();
-        ({ store, state } = MgmtStore.open(path));
+  await fc.assert(
+    fc.asyncProperty(fc.array(grant, { minLength: 1, maxLength: 10 }), async (grants) => {
+      const path = `${folder}/${run++}`;
+      let { store, state } = MgmtStore.open(path);
+      let end = FIRST_SEQUENCE;
+      for (const { which, count, reopen } of grants) {
+        if (reopen) {
+          await store.close();
+          ({ store, state } = MgmtStore.open(path));
+        }
+        const { state: next, first, last } = grantSequences(state, (which + 1) as TargetId, count);
+        store.save(state, next);
+        state = next;
+        t.equal(first, end);
+        t.equal(last, first + count - 1);
+        end = last + 1;
       }
-      const { state: next, first, last } = grantSequences(state, (which + 1) as TargetId, count);
-      store.save(state, next);
-      state = next;
-      t.equal(first, end);
-      t.equal(last, first + count - 1);
-      end = last + 1;
-    }
-    await store.close();
-    const reopened = MgmtStore.open(path);
-    await reopened.store.close();
-    t.strictSame(reopened.state, state, 'reopened');
-    const { sequences } = state.map;
-    sequences.forEach((range, index) => t.ok(range.first <= range.last && range.first === (sequences[index - 1]?.last ?? FIRST_SEQUENCE - 1) + 1, 'ranges are in order, without gap or overlap'));
-  }), { numRuns: 10 });
+      await store.close();
+      const reopened = MgmtStore.open(path);
+      await reopened.store.close();
+      t.strictSame(reopened.state, state, 'reopened');
+      const { sequences } = state.map;
+      for (const [index, range] of sequences.entries()) {
+        const end = sequences[index - 1]?.last ?? FIRST_SEQUENCE - 1;
+        t.ok(range.first <= range.last && range.first === end + 1, 'ranges are in order, without gap or overlap');
+      }
+    }),
+    { numRuns: 10 },
+  );
 });
 
 test('grants of one target in a row are one range, and sequences end', async (t) => {
   let state = emptyState('c');
   for (const target of [1, 1, 2, 1]) state = grantSequences(state, target as TargetId, 16).state;
-  t.same(state.map.sequences, [{ first: 0x400, last: 0x41f, target: 1 }, { first: 0x420, last: 0x42f, target: 2 }, { first: 0x430, last: 0x43f, target: 1 }]);
+  t.same(state.map.sequences, [
+    { first: 0x400, last: 0x41f, target: 1 },
+    { first: 0x420, last: 0x42f, target: 2 },
+    { first: 0x430, last: 0x43f, target: 1 },
+  ]);
   const end = { ...state, nextSequence: FID_SEQUENCE_MAX };
   t.equal(grantSequences(end, 1 as TargetId, 1).last, FID_SEQUENCE_MAX);
   t.throws(() => grantSequences(end, 1 as TargetId, 2), refusal('ERR_NO_SPACE'));
@@ -129,20 +171,23 @@ test('grants of one target in a row are one range, and sequences end', async (t)
 test('what is stored comes back the same', async (t) => {
   const folder = t.testdir();
   let run = 0;
-  await fc.assert(fc.asyncProperty(history, async (steps) => {
-    const path = `${folder}/${run++}`;
-    const opened = MgmtStore.open(path);
-    let { state } = opened;
-    for (const change of steps) {
-      const next = apply(state, change);
-      if (next !== state) opened.store.save(state, next);
-      state = next;
-    }
-    await opened.store.close();
-    const again = MgmtStore.open(path);
-    await again.store.close();
-    t.strictSame(again.state, state);
-  }), { numRuns: 10 });
+  await fc.assert(
+    fc.asyncProperty(history, async (steps) => {
+      const path = `${folder}/${run++}`;
+      const opened = MgmtStore.open(path);
+      let { state } = opened;
+      for (const change of steps) {
+        const next = apply(state, change);
+        if (next !== state) opened.store.save(state, next);
+        state = next;
+      }
+      await opened.store.close();
+      const again = MgmtStore.open(path);
+      await again.store.close();
+      t.strictSame(again.state, state);
+    }),
+    { numRuns: 10 },
+  );
 });
 
 test('a database that is damaged, or of another version, is refused with what to do', async (t) => {
@@ -176,7 +221,8 @@ test('first metadata target owns the root; capacity enters the map by steps; a m
   t.equal(third.state.map.rootTarget, second.target.id, 'for good');
   state = third.state;
 
-  const see = (bytesFree: number, reachability: Reachability = 'online') => observe(state, { node: () => 'online', target: () => reachability, usage: () => ({ ...figures, bytesFree }) });
+  const see = (bytesFree: number, reachability: Reachability = 'online') =>
+    observe(state, { node: () => 'online', target: () => reachability, usage: () => ({ ...figures, bytesFree }) });
   t.equal(see(figures.bytesFree), state, 'nothing new');
   t.equal(see(figures.bytesFree - 10_000), state, 'one percent is not more than one percent');
   t.equal(see(figures.bytesFree - 10_001).map.version, state.map.version + 1);

@@ -4,8 +4,7 @@ import { Management, type MgmtSession } from '../../src/mgmt/management.js';
 import { emptyState, type MgmtState } from '../../src/mgmt/state.js';
 import type { MgmtStore } from '../../src/mgmt/store.js';
 import { applyMapChange, type ClusterMap, type MapChange } from '../../src/wire/cluster-map.js';
-import type { RequestOf } from '../../src/wire/messages.js';
-import type { mgmt } from '../../src/wire/messages.js';
+import type { mgmt, RequestOf } from '../../src/wire/messages.js';
 
 export const silent = pino({ level: 'silent' });
 
@@ -63,7 +62,9 @@ export function testManagement(state: MgmtState = emptyState('cluster-1'), store
   };
   const management = new Management({ store: { save }, state, logger: silent, limits, heartbeatMs: 1_000, tickMs: 250, now: clock.now });
   return {
-    management, clock, saved,
+    management,
+    clock,
+    saved,
     open: (session) => {
       management.opened(session.asSession);
       return session;

@@ -12,7 +12,12 @@ export function connectedClients(management: Management): ResponseOf<typeof mgmt
   for (const [{ peer }, { since }] of management.sessions) {
     if (clients.length === CLIENTS_MAX) break;
     if (!clientKinds.has(peer.kind)) continue;
-    clients.push({ kind: peer.kind, name: peer.name, address: peer.address, connectedSeconds: Math.max(0, Math.floor((now - since) / 1000)) });
+    clients.push({
+      kind: peer.kind,
+      name: peer.name,
+      address: peer.address,
+      connectedSeconds: Math.max(0, Math.floor((now - since) / 1000)),
+    });
   }
   return clients;
 }

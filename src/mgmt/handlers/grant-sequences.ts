@@ -11,11 +11,15 @@ export function handleGrantSequences(management: Management, request: RequestOf<
   const { state } = management;
   const seat = management.seatOf(session);
   if (seat === undefined) throw new IbexError('ERR_NOT_REGISTERED', 'register the node before asking for sequences');
-  if (!seat.targets.has(request.target)) throw new IbexError('ERR_NOT_MY_TARGET', `target ${request.target} has not registered on this session`);
+  if (!seat.targets.has(request.target))
+    throw new IbexError('ERR_NOT_MY_TARGET', `target ${request.target} has not registered on this session`);
   const target = state.map.targets.find((entry) => entry.id === request.target);
   if (target?.kind !== 'meta') throw new IbexError('ERR_INVALID', `target ${request.target} is not a metadata target`);
   const { state: next, first, last } = grantSequences(state, request.target, request.count);
   management.commit(next);
-  management.logger.info({ target: request.target, first, last }, `sequences 0x${first.toString(16)} to 0x${last.toString(16)} go to target ${request.target}`);
+  management.logger.info(
+    { target: request.target, first, last },
+    `sequences 0x${first.toString(16)} to 0x${last.toString(16)} go to target ${request.target}`,
+  );
   return { first, last };
 }

@@ -2,7 +2,11 @@
 import type { mgmt, RequestOf, ResponseOf } from '../../wire/messages.js';
 import type { Management, MgmtSession } from '../management.js';
 
-export function handleHeartbeat(management: Management, request: RequestOf<typeof mgmt.heartbeat>, session: MgmtSession): ResponseOf<typeof mgmt.heartbeat> {
+export function handleHeartbeat(
+  management: Management,
+  request: RequestOf<typeof mgmt.heartbeat>,
+  session: MgmtSession,
+): ResponseOf<typeof mgmt.heartbeat> {
   management.heartbeat(session, request.node, request.usage);
   return { mapVersion: management.map.version };
 }

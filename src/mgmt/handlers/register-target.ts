@@ -9,12 +9,19 @@ import { findTargetByToken, registerTarget } from '../state.js';
 
 type RegisterTarget = typeof mgmt.registerTarget;
 
-export function handleRegisterTarget(management: Management, request: RequestOf<RegisterTarget>, session: MgmtSession): ResponseOf<RegisterTarget> {
+export function handleRegisterTarget(
+  management: Management,
+  request: RequestOf<RegisterTarget>,
+  session: MgmtSession,
+): ResponseOf<RegisterTarget> {
   const { state } = management;
   const facts = collectFacts(management, request, session);
   const verdict = decideTarget(facts);
   if (verdict.verdict === 'refuse') {
-    management.logger.warn({ peer: session.peer.address, node: facts.caller?.id, target: request.target }, `refused a target: ${verdict.reason}`);
+    management.logger.warn(
+      { peer: session.peer.address, node: facts.caller?.id, target: request.target },
+      `refused a target: ${verdict.reason}`,
+    );
     throw refusalError(verdict);
   }
   const id = verdict.verdict === 'new' ? undefined : verdict.id;
@@ -23,7 +30,15 @@ export function handleRegisterTarget(management: Management, request: RequestOf<
   }
   const token = (id === undefined ? request.token : state.tokens.get(id)) ?? randomBytes(16).toString('hex');
   const node = facts.caller?.id ?? raise();
-  const next = registerTarget(state, { id, kind: request.kind, node, token, alias: request.alias, pool: request.pool, usage: request.usage });
+  const next = registerTarget(state, {
+    id,
+    kind: request.kind,
+    node,
+    token,
+    alias: request.alias,
+    pool: request.pool,
+    usage: request.usage,
+  });
   management.commit(next.state);
   management.seatTarget(session, next.target.id, { target: next.target.id, ...request.usage });
   const how = verdict.verdict === 'moved' ? `moved from node ${verdict.from}` : verdict.verdict === 'new' ? 'is new' : 'is back';
@@ -39,7 +54,11 @@ function collectFacts(management: Management, request: RequestOf<RegisterTarget>
   const madeForToken = request.target === undefined && request.token !== undefined ? findTargetByToken(state, request.token) : undefined;
   const wanted = known?.id ?? madeForToken?.id;
   return {
-    kind: request.kind, target: request.target, token: request.token, clusterId: request.clusterId, ownClusterId: state.map.clusterId,
+    kind: request.kind,
+    target: request.target,
+    token: request.token,
+    clusterId: request.clusterId,
+    ownClusterId: state.map.clusterId,
     caller: seat === undefined ? undefined : state.map.nodes.find((node) => node.id === seat.node),
     known: known === undefined ? undefined : { kind: known.kind, node: known.node, token: state.tokens.get(known.id) ?? '' },
     madeForToken,

@@ -4,8 +4,10 @@ import type { Management } from '../management.js';
 
 /** Where nothing was reported since mgmtd started, what the map has. */
 export function latestUsage(management: Management): Usage[] {
-  return management.map.targets.map(({ id, bytesTotal, bytesFree, inodesTotal, inodesFree }) =>
-    management.usage.get(id) ?? { target: id, bytesTotal, bytesFree, inodesTotal, inodesFree });
+  return management.map.targets.map(
+    ({ id, bytesTotal, bytesFree, inodesTotal, inodesFree }) =>
+      management.usage.get(id) ?? { target: id, bytesTotal, bytesFree, inodesTotal, inodesFree },
+  );
 }
 
 export function handleUsage(management: Management): ResponseOf<typeof mgmt.usage> {

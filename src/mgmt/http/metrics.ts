@@ -25,24 +25,46 @@ export function createMetrics(sources: MetricSources): Registry {
 
 function clusterMetrics(registry: Registry, management: Management): void {
   const registers = [registry];
-  new Gauge({ name: 'ibex_map_version', help: 'Version of the cluster map', registers, collect() { this.set(management.map.version); } });
   new Gauge({
-    name: 'ibex_node_reachability', help: '1 for the state that a node is in', labelNames: ['node', 'alias', 'kind', 'state'], registers,
+    name: 'ibex_map_version',
+    help: 'Version of the cluster map',
+    registers,
+    collect() {
+      this.set(management.map.version);
+    },
+  });
+  new Gauge({
+    name: 'ibex_node_reachability',
+    help: '1 for the state that a node is in',
+    labelNames: ['node', 'alias', 'kind', 'state'],
+    registers,
     collect() {
       this.reset();
       for (const node of management.map.nodes) this.set({ node: node.id, alias: node.alias, kind: node.kind, state: node.reachability }, 1);
     },
   });
   new Gauge({
-    name: 'ibex_target_reachability', help: '1 for the state that a target is in', labelNames: ['target', 'alias', 'kind', 'state'], registers,
+    name: 'ibex_target_reachability',
+    help: '1 for the state that a target is in',
+    labelNames: ['target', 'alias', 'kind', 'state'],
+    registers,
     collect() {
       this.reset();
-      for (const target of management.map.targets) this.set({ target: target.id, alias: target.alias, kind: target.kind, state: target.reachability }, 1);
+      for (const target of management.map.targets)
+        this.set({ target: target.id, alias: target.alias, kind: target.kind, state: target.reachability }, 1);
     },
   });
-  for (const [figure, help] of [['bytesTotal', 'Size of the target'], ['bytesFree', 'Free bytes of the target'], ['inodesTotal', 'Inodes of the target'], ['inodesFree', 'Free inodes of the target']] as const) {
+  for (const [figure, help] of [
+    ['bytesTotal', 'Size of the target'],
+    ['bytesFree', 'Free bytes of the target'],
+    ['inodesTotal', 'Inodes of the target'],
+    ['inodesFree', 'Free inodes of the target'],
+  ] as const) {
     new Gauge({
-      name: `ibex_target_${figure.replace(/[A-Z]/, (letter) => `_${letter.toLowerCase()}`)}`, help, labelNames: ['target'], registers,
+      name: `ibex_target_${figure.replace(/[A-Z]/, (letter) => `_${letter.toLowerCase()}`)}`,
+      help,
+      labelNames: ['target'],
+      registers,
       collect() {
         this.reset();
         for (const usage of latestUsage(management)) this.set({ target: usage.target }, usage[figure]);
@@ -54,22 +76,38 @@ function clusterMetrics(registry: Registry, management: Management): void {
 function sessionMetrics(registry: Registry, { management, served, native }: MetricSources): void {
   const registers = [registry];
   new Gauge({
-    name: 'ibex_sessions', help: 'Open authenticated sessions', labelNames: ['kind'], registers,
+    name: 'ibex_sessions',
+    help: 'Open authenticated sessions',
+    labelNames: ['kind'],
+    registers,
     collect() {
       this.reset();
       for (const { peer } of management.sessions.keys()) this.inc({ kind: peer.kind });
     },
   });
-  new Gauge({ name: 'ibex_map_subscribers', help: 'Sessions that are told of map changes', registers, collect() { this.set(management.feed.subscribers); } });
+  new Gauge({
+    name: 'ibex_map_subscribers',
+    help: 'Sessions that are told of map changes',
+    registers,
+    collect() {
+      this.set(management.feed.subscribers);
+    },
+  });
   new Counter({
-    name: 'ibex_rpc_requests_total', help: 'Requests served', labelNames: ['operation'], registers,
+    name: 'ibex_rpc_requests_total',
+    help: 'Requests served',
+    labelNames: ['operation'],
+    registers,
     collect() {
       this.reset();
       for (const [operation, count] of served()) this.inc({ operation: catalogue.get(operation)?.name ?? String(operation) }, count);
     },
   });
   new Gauge({
-    name: 'ibex_native', help: 'Counters of native code', labelNames: ['counter'], registers,
+    name: 'ibex_native',
+    help: 'Counters of native code',
+    labelNames: ['counter'],
+    registers,
     collect() {
       this.reset();
       for (const [counter, value] of Object.entries(native())) this.set({ counter }, value);
@@ -81,7 +119,9 @@ function sessionMetrics(registry: Registry, { management, served, native }: Metr
 function processMetrics(registry: Registry): void {
   const registers = [registry];
   new Counter({
-    name: 'process_cpu_seconds_total', help: 'CPU time of this process', registers,
+    name: 'process_cpu_seconds_total',
+    help: 'CPU time of this process',
+    registers,
     collect() {
       this.reset();
       const { user, system } = process.cpuUsage();
@@ -89,8 +129,36 @@ function processMetrics(registry: Registry): void {
     },
   });
   new Gauge({ name: 'process_start_time_seconds', help: 'Start of this process since 1970', registers }).set(performance.timeOrigin / 1000);
-  new Gauge({ name: 'process_resident_memory_bytes', help: 'Resident memory', registers, collect() { this.set(process.memoryUsage.rss()); } });
-  new Gauge({ name: 'nodejs_heap_used_bytes', help: 'JavaScript heap in use', registers, collect() { this.set(process.memoryUsage().heapUsed); } });
-  new Gauge({ name: 'nodejs_eventloop_utilization', help: 'Part of its life that the event loop was busy', registers, collect() { this.set(performance.eventLoopUtilization().utilization); } });
-  new Gauge({ name: 'process_open_fds', help: 'Open file descriptors', registers, collect() { this.set(readdirSync('/proc/self/fd').length); } });
+  new Gauge({
+    name: 'process_resident_memory_bytes',
+    help: 'Resident memory',
+    registers,
+    collect() {
+      this.set(process.memoryUsage.rss());
+    },
+  });
+  new Gauge({
+    name: 'nodejs_heap_used_bytes',
+    help: 'JavaScript heap in use',
+    registers,
+    collect() {
+      this.set(process.memoryUsage().heapUsed);
+    },
+  });
+  new Gauge({
+    name: 'nodejs_eventloop_utilization',
+    help: 'Part of its life that the event loop was busy',
+    registers,
+    collect() {
+      this.set(performance.eventLoopUtilization().utilization);
+    },
+  });
+  new Gauge({
+    name: 'process_open_fds',
+    help: 'Open file descriptors',
+    registers,
+    collect() {
+      this.set(readdirSync('/proc/self/fd').length);
+    },
+  });
 }

@@ -27,22 +27,39 @@ export const Status = Type.Object({
 });
 export type Status = Static<typeof Status>;
 
-export const HttpNode = Type.Unsafe<NodeEntry>(Type.Object({
-  id: Id, kind: Type.Enum(['mgmtd', 'meta', 'storage']), alias: Type.String(),
-  addresses: Type.Array(Type.Object({ host: Type.String(), port: Count })), reachability: Reachability,
-}));
+export const HttpNode = Type.Unsafe<NodeEntry>(
+  Type.Object({
+    id: Id,
+    kind: Type.Enum(['mgmtd', 'meta', 'storage']),
+    alias: Type.String(),
+    addresses: Type.Array(Type.Object({ host: Type.String(), port: Count })),
+    reachability: Reachability,
+  }),
+);
 
-export const HttpTarget = Type.Unsafe<TargetEntry>(Type.Object({
-  id: Id, kind: Type.Enum(['meta', 'storage']), node: Id, alias: Type.String(), pool: Type.String(), reachability: Reachability,
-  consistency: Type.Enum(['good', 'needs-resync', 'bad']), since: Count, ...figures,
-}));
+export const HttpTarget = Type.Unsafe<TargetEntry>(
+  Type.Object({
+    id: Id,
+    kind: Type.Enum(['meta', 'storage']),
+    node: Id,
+    alias: Type.String(),
+    pool: Type.String(),
+    reachability: Reachability,
+    consistency: Type.Enum(['good', 'needs-resync', 'bad']),
+    since: Count,
+    ...figures,
+  }),
+);
 
 export const HttpUsage = Type.Object({ target: Id, ...figures });
 
 export const HttpClient = Type.Object({ kind: Type.String(), name: Type.String(), address: Type.String(), connectedSeconds: Count });
 
 export const HttpMap = Type.Object({
-  clusterId: Type.String(), version: Count, nodes: Type.Array(HttpNode), targets: Type.Array(HttpTarget),
+  clusterId: Type.String(),
+  version: Count,
+  nodes: Type.Array(HttpNode),
+  targets: Type.Array(HttpTarget),
   pools: Type.Array(Type.Object({ name: Type.String() })),
   sequences: Type.Array(Type.Object({ first: Count, last: Count, target: Id })),
   rootTarget: Type.Optional(Id),
@@ -60,7 +77,8 @@ export interface Page<Entry> {
   next?: number;
 }
 
-export const pageOf = <Entry>(entry: Type.TSchema) => Type.Unsafe<Page<Entry>>(Type.Object({ items: Type.Array(entry), next: Type.Optional(Id) }));
+export const pageOf = <Entry>(entry: Type.TSchema) =>
+  Type.Unsafe<Page<Entry>>(Type.Object({ items: Type.Array(entry), next: Type.Optional(Id) }));
 
 /** `entries` are in order of ids. */
 export function page<Entry>(entries: readonly Entry[], idOf: (entry: Entry) => number, query: PageQuery): Page<Entry> {

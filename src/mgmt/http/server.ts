@@ -15,7 +15,7 @@ import type { Usage } from '../../wire/messages.js';
 import { connectedClients } from '../handlers/clients.js';
 import { latestUsage } from '../handlers/usage.js';
 import type { Management } from '../management.js';
-import { Health, HttpClient, HttpError, HttpMap, HttpNode, HttpTarget, HttpUsage, page, pageOf, PageQuery, Status } from './schemas.js';
+import { Health, HttpClient, HttpError, HttpMap, HttpNode, HttpTarget, HttpUsage, PageQuery, page, pageOf, Status } from './schemas.js';
 import { clusterStatus } from './status.js';
 
 export interface HttpOptions {
@@ -30,13 +30,21 @@ const BODY_BYTES_MAX = 4096;
 const CONNECTIONS_MAX = 256;
 
 const limits = {
-  bodyLimit: BODY_BYTES_MAX, requestTimeout: 10_000, connectionTimeout: 20_000, keepAliveTimeout: 15_000,
+  bodyLimit: BODY_BYTES_MAX,
+  requestTimeout: 10_000,
+  connectionTimeout: 20_000,
+  keepAliveTimeout: 15_000,
   http: { maxHeaderSize: 8192, headersTimeout: 10_000 },
 };
 
 export async function createHttpServer(options: HttpOptions): Promise<FastifyInstance> {
   const loggerInstance: FastifyBaseLogger = options.logger.child({ part: 'http' });
-  const app = fastify({ ...limits, loggerInstance, logController: new LogController({ disableRequestLogging: true }), routerOptions: { ignoreTrailingSlash: true } });
+  const app = fastify({
+    ...limits,
+    loggerInstance,
+    logController: new LogController({ disableRequestLogging: true }),
+    routerOptions: { ignoreTrailingSlash: true },
+  });
   app.server.maxConnections = CONNECTIONS_MAX;
   await app.register(helmet);
   await app.register(swagger, {
@@ -67,27 +75,45 @@ function answerErrorsAsJson(app: FastifyInstance): void {
     if (status >= 500) request.log.error({ err: error }, `${request.method} ${request.url} failed`);
     return reply.code(status).send(describe(error, status));
   });
-  app.setNotFoundHandler((request, reply) => reply.code(404).send({ code: 'ERR_NOT_FOUND', message: `no ${request.method} ${request.url.split('?')[0]} here; see /openapi.json` }));
+  app.setNotFoundHandler((request, reply) =>
+    reply.code(404).send({ code: 'ERR_NOT_FOUND', message: `no ${request.method} ${request.url.split('?')[0]} here; see /openapi.json` }),
+  );
 }
 
 function describe(error: Error, status: number): Static<typeof HttpError> {
   if (status === 401) return { code: 'ERR_NOT_AUTHENTICATED', message: `${error.message}: send "Authorization: Bearer TOKEN"` };
-  return status < 500 ? { code: 'ERR_INVALID', message: error.message } : { code: 'ERR_INTERNAL', message: 'internal error; see the log of mgmtd' };
+  return status < 500
+    ? { code: 'ERR_INVALID', message: error.message }
+    : { code: 'ERR_INTERNAL', message: 'internal error; see the log of mgmtd' };
 }
 
 function addRoutes(instance: FastifyInstance, { management, metrics }: HttpOptions): void {
   const app = instance.withTypeProvider<TypeBoxTypeProvider>();
   const startedAt = management.now();
-  const answers = (schema: Type.TSchema, summary: string, more: object = {}) => ({ schema: { summary, response: { 200: schema, '4xx': HttpError, '5xx': HttpError }, ...more } });
+  const answers = (schema: Type.TSchema, summary: string, more: object = {}) => ({
+    schema: { summary, response: { 200: schema, '4xx': HttpError, '5xx': HttpError }, ...more },
+  });
   const pages = { querystring: PageQuery };
 
   app.get('/health', answers(Health, 'Whether mgmtd answers', { security: [] }), () => ({ status: 'ok' as const }));
   app.get('/api/v1/status', answers(Status, 'The cluster in a few numbers'), () => clusterStatus(management, startedAt));
-  app.get<{ Querystring: PageQuery }>('/api/v1/nodes', answers(pageOf<NodeEntry>(HttpNode), 'Nodes', pages), (request) => page(management.map.nodes, (node) => node.id, request.query));
-  app.get<{ Querystring: PageQuery }>('/api/v1/targets', answers(pageOf<TargetEntry>(HttpTarget), 'Targets', pages), (request) => page(management.map.targets, (target) => target.id, request.query));
-  app.get<{ Querystring: PageQuery }>('/api/v1/usage', answers(pageOf<Usage>(HttpUsage), 'Latest figures of the targets', pages), (request) => page(latestUsage(management), (usage) => usage.target, request.query));
+  app.get<{ Querystring: PageQuery }>('/api/v1/nodes', answers(pageOf<NodeEntry>(HttpNode), 'Nodes', pages), (request) =>
+    page(management.map.nodes, (node) => node.id, request.query),
+  );
+  app.get<{ Querystring: PageQuery }>('/api/v1/targets', answers(pageOf<TargetEntry>(HttpTarget), 'Targets', pages), (request) =>
+    page(management.map.targets, (target) => target.id, request.query),
+  );
+  app.get<{ Querystring: PageQuery }>(
+    '/api/v1/usage',
+    answers(pageOf<Usage>(HttpUsage), 'Latest figures of the targets', pages),
+    (request) => page(latestUsage(management), (usage) => usage.target, request.query),
+  );
   app.get('/api/v1/map', answers(HttpMap, 'The cluster map'), () => management.map);
-  app.get('/api/v1/clients', answers(Type.Object({ items: Type.Array(HttpClient) }), 'Clients that hold a session'), () => ({ items: connectedClients(management) }));
-  app.get('/metrics', { schema: { summary: 'Figures for Prometheus', produces: ['text/plain'] } }, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
+  app.get('/api/v1/clients', answers(Type.Object({ items: Type.Array(HttpClient) }), 'Clients that hold a session'), () => ({
+    items: connectedClients(management),
+  }));
+  app.get('/metrics', { schema: { summary: 'Figures for Prometheus', produces: ['text/plain'] } }, async (_request, reply) =>
+    reply.type(metrics.contentType).send(await metrics.metrics()),
+  );
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
 }
