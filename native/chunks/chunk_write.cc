@@ -46,6 +46,7 @@ void ChunkCall::submit_write(int descriptor, size_t from, size_t to) {
   data = buffer_.data() + from;
   length = to - from;
   offset = request_.offset + from;
+  in_thread = step_ == Step::kSecond;
   submit(Kind::kWrite);
 }
 

@@ -36,6 +36,9 @@ class DiskJob {
   Kind kind = Kind::kCall;
   // A call that may take a disk's flush time; such calls never occupy all disk threads. kSync is always so.
   bool slow = false;
+  // In a disk thread whatever the engine. Writes through the page cache are: most file systems cannot do them
+  // without waiting, so io_uring would only hand them to workers of its own, one at a time for each file.
+  bool in_thread = false;
   int fd = -1;
   uint8_t* data = nullptr;
   size_t length = 0;

@@ -33,7 +33,7 @@ class IoUringEngine final : public DiskEngine {
   }
 
   void submit(DiskJob* job) override {
-    if (job->kind == DiskJob::Kind::kCall) {
+    if (job->kind == DiskJob::Kind::kCall || job->in_thread) {
       mailbox_->expect();
       calls_.push(job);
     } else {

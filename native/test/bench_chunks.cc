@@ -1,7 +1,7 @@
 // What the chunk server reaches on this machine, each figure beside its limit in the same run: warm reads beside
 // a plain TCP stream, synced writes beside write+fsync, and small random operations. CPU seconds are of this
 // process (server and client) and of the whole machine. Not a test: what it prints depends on the machine.
-//   bench_chunks [--engine automatic|io_uring|threads] [--direct BYTES] [--mib N] [--folder PATH]
+//   bench_chunks [--engine automatic|io_uring|threads] [--direct BYTES] [--mib N] [--folder PATH] [--only WORDS]
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -69,7 +69,10 @@ double process_cpu_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
+std::string only;  // measures whose name does not contain it are left out
+
 void measure(const char* what, double bytes, double operations, const std::function<void()>& run) {
+  if (std::string_view(what).find(only) == std::string_view::npos) return;
   const double machine = machine_cpu_seconds();
   const double process = process_cpu_seconds();
   const auto start = std::chrono::steady_clock::now();
@@ -252,7 +255,8 @@ void bench(const Options& options, const std::string& folder) {
   for (int round = 0; round < 2; round++) {
     measure("local write 1 MiB + fsync, cached", bytes, static_cast<double>(blocks), [&] { local_write(folder + "/local", blocks * kBlockBytes, false); });
     measure("local write 1 MiB + fsync, direct", bytes, static_cast<double>(blocks), [&] { local_write(folder + "/local", blocks * kBlockBytes, true); });
-    client.run(wire::ChunkOperation::kRemove, kColumns, 1, whole_column);
+    if (only.empty()) client.run(wire::ChunkOperation::kRemove, kColumns, 1, whole_column);
+    if (!only.empty() && round == 0) write_synced();
     measure("chunk write 1 MiB x 16 + sync, new", bytes, static_cast<double>(blocks), write_synced);
     measure("chunk write 1 MiB x 16 + sync, over", bytes, static_cast<double>(blocks), write_synced);
   }
@@ -302,6 +306,8 @@ bool parse(int count, char** arguments, Options* options) {
       options->mib = std::max<size_t>(kColumns, std::strtoul(value.c_str(), nullptr, 10));
     } else if (key == "--folder") {
       options->folder = value;
+    } else if (key == "--only") {
+      only = value;
     } else {
       return false;
     }
@@ -314,7 +320,7 @@ bool parse(int count, char** arguments, Options* options) {
 int main(int count, char** arguments) {
   Options options;
   if (!parse(count, arguments, &options)) {
-    std::fprintf(stderr, "usage: bench_chunks [--engine automatic|io_uring|threads] [--direct BYTES] [--mib N] [--folder PATH]\n");
+    std::fprintf(stderr, "usage: bench_chunks [--engine automatic|io_uring|threads] [--direct BYTES] [--mib N] [--folder PATH] [--only WORDS]\n");
     return 2;
   }
   std::string folder = options.folder + "/ibexfs-bench-XXXXXX";

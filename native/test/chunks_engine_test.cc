@@ -69,6 +69,7 @@ TEST_CASE("an engine writes, syncs and reads back, and stops at the end of the f
     auto out = pattern(100000, 1);
     std::vector<uint8_t> in(200000);
     Job write, sync, read, past;
+    write.in_thread = true;
     set(write, DiskJob::Kind::kWrite, fd.get(), out.data(), out.size(), 50);
     fixture.engine->submit(&write);
     fixture.run();
