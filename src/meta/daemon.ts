@@ -14,7 +14,7 @@ import { loadNative } from '../native.js';
 import type { Cluster } from '../net/cluster.js';
 import type { Endpoint } from '../net/endpoint.js';
 import type { Address } from '../wire/cluster-map.js';
-import { IbexError, toIbexError } from '../wire/errors.js';
+import { IbexError } from '../wire/errors.js';
 import type { Fid, TargetId } from '../wire/fid.js';
 import { type Message, meta, mgmt } from '../wire/messages.js';
 import { chunkOperations } from './chunk-operations.js';
