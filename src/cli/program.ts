@@ -1,6 +1,8 @@
 /** Puts the commander program together: global options, overview of all commands, the full definition of those that are used. */
+
 import { Command, Option } from 'commander';
 import { exitCodeHelp } from './exit-codes.js';
+import { terminalColumns } from './output/terminal.js';
 import { type CommandEntry, commands, groupSummaries } from './registry.js';
 import { packageVersion } from './version.js';
 
@@ -48,7 +50,7 @@ export async function buildProgram(isUsed: (entry: CommandEntry) => boolean): Pr
     .version(packageVersion(), '-V, --version')
     .exitOverride()
     .configureOutput({ outputError: () => {} })
-    .configureHelp({ helpWidth: Math.min(process.stdout.columns ?? 110, 110) });
+    .configureHelp({ helpWidth: Math.min(terminalColumns(process.stdout, 110), 110) });
   globalOptions(program);
   for (const entry of commands) await addCommand(program, entry, isUsed(entry));
   program.addHelpText(

@@ -2,7 +2,9 @@
  * Shows the state of every daemon: on a terminal a few lines that are rewritten when something changes,
  * elsewhere a line for each change. It has no timer: a cluster at rest costs nothing.
  */
+
 import pc from 'picocolors';
+import { terminalColumns } from '../cli/output/terminal.js';
 import { fitText } from '../cli/output/text.js';
 import type { ServiceState } from './service.js';
 
@@ -64,7 +66,7 @@ export class Display {
   #draw(): void {
     this.#erase();
     const width = Math.max(...[...this.#states.keys()].map((name) => name.length));
-    const columns = (process.stdout.columns ?? 80) - 1;
+    const columns = terminalColumns(process.stdout, 80) - 1;
     for (const [name, state] of this.#states) {
       const mark = state.name === 'running' ? '●' : '○';
       const text = fitText(`${name.padEnd(width)}  ${describeState(state)}`, columns - 2);

@@ -122,11 +122,10 @@ class DevCluster {
 
   async #start(): Promise<void> {
     const daemons = this.#plans.map(({ name, kind }) => this.#service(name, [kind, '--config', this.#files.config(name)]));
-    const [mgmtd, ...members] = daemons as [Service, ...Service[]];
     const mount = this.#mountPoint === undefined ? undefined : this.#mountService(this.#mountPoint);
-    await this.#bringUp(mgmtd);
-    if (this.#isNew) for (const service of members) await this.#bringUp(service);
-    else await Promise.all(members.map((service) => this.#bringUp(service)));
+    if (this.#isNew) for (const service of daemons) await this.#bringUp(service);
+    // Members of a known cluster wait for mgmtd by themselves: that is quicker.
+    else await Promise.all(daemons.map((service) => this.#bringUp(service)));
     if (mount !== undefined) await this.#bringUp(mount);
   }
 

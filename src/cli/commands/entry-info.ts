@@ -1,4 +1,5 @@
 /** `ibex entry info`: FID, layout, and which chunk of a file lies on which target. */
+
 import type { Command } from 'commander';
 import type { LayoutInfo } from '../../client/types.js';
 import { formatFid } from '../../wire/fid.js';
@@ -7,6 +8,7 @@ import { withCluster, withFiles } from '../connections.js';
 import { action, examples } from '../context.js';
 import { formatBytes, formatMode } from '../output/format.js';
 import { type Column, renderTable } from '../output/table.js';
+import { terminalColumns } from '../output/terminal.js';
 import { filePath } from '../paths.js';
 
 interface Chunk {
@@ -71,7 +73,7 @@ export function define(command: Command): void {
       );
       if (context.out.json || chunks.length === 0) return;
       context.out.line('');
-      for (const line of renderTable(columns, chunks, process.stdout.columns ?? Number.POSITIVE_INFINITY)) context.out.line(line);
+      for (const line of renderTable(columns, chunks, terminalColumns(process.stdout, Number.POSITIVE_INFINITY))) context.out.line(line);
     }),
   );
   examples(command, [

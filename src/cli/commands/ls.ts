@@ -1,4 +1,5 @@
 /** `ibex ls`: names in a directory, and with -l what is known of them. */
+
 import type { Command } from 'commander';
 import type { Dirent, Stats } from '../../client/stats.js';
 import type { FileSystem } from '../../client/types.js';
@@ -6,6 +7,7 @@ import { withFiles } from '../connections.js';
 import { action, type Context, examples } from '../context.js';
 import { formatBytes, formatMode, formatTime } from '../output/format.js';
 import { type Column, renderTable } from '../output/table.js';
+import { terminalColumns } from '../output/terminal.js';
 import { printable } from '../output/text.js';
 import { filePath } from '../paths.js';
 
@@ -89,7 +91,7 @@ class Listing {
     if (out.json) this.#documents.push(...rows.map(document));
     else if (this.#options.long !== true) for (const { name, type } of rows) out.line(printable(name) + (type === 'directory' ? '/' : ''));
     else if (rows.length > 0) {
-      const lines = renderTable(columns, rows, process.stdout.columns ?? Number.POSITIVE_INFINITY);
+      const lines = renderTable(columns, rows, terminalColumns(process.stdout, Number.POSITIVE_INFINITY));
       for (const line of this.#titles ? lines : lines.slice(1)) out.line(line);
       this.#titles = false;
     }

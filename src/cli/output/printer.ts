@@ -2,8 +2,10 @@
  * Where a command's result goes: tables or JSON on stdout, everything else on stderr. JSON documents are
  * complete or absent; a reader that went away (head) ends the command quietly.
  */
+
 import { type ErrorReport, reportOf } from '../exit-codes.js';
 import { type Column, renderFacts, renderTable } from './table.js';
+import { terminalColumns } from './terminal.js';
 
 export type OutputForm = 'table' | 'json';
 
@@ -29,7 +31,7 @@ export class Printer {
 
   /** A list of alike things: a table, or `document` (by default the rows) as JSON. */
   table<Row>(columns: readonly Column<Row>[], rows: readonly Row[], document: unknown = rows, empty = 'none'): void {
-    const width = process.stdout.columns ?? Number.POSITIVE_INFINITY;
+    const width = terminalColumns(process.stdout, Number.POSITIVE_INFINITY);
     if (this.json) this.document(document);
     else if (rows.length === 0) this.line(empty);
     else for (const line of renderTable(columns, rows, width)) this.line(line);

@@ -1,6 +1,7 @@
 /** A progress bar on stderr: bytes, rate, time left. Draws nothing when stderr is no terminal. */
 
 import { formatBytes, formatDuration, formatRate } from './format.js';
+import { terminalColumns } from './terminal.js';
 import { displayWidth, fitText } from './text.js';
 
 export interface ProgressState {
@@ -62,7 +63,7 @@ export class Progress {
     this.#lastDone = this.done;
     this.#lastMs = now;
     const { done, total, counting, label, elapsedMs } = this;
-    const line = renderProgress({ done, total, counting, elapsedMs, rate: this.#rate, label }, (process.stderr.columns ?? 80) - 1);
+    const line = renderProgress({ done, total, counting, elapsedMs, rate: this.#rate, label }, terminalColumns(process.stderr, 80) - 1);
     process.stderr.write(`\r\x1b[K${line}`);
   }
 
