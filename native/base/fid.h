@@ -4,6 +4,8 @@
 
 #include <compare>
 #include <cstdint>
+#include <cstdio>
+#include <string>
 
 #include "base/wire.h"
 
@@ -19,6 +21,13 @@ struct Fid {
   }
   uint64_t packed() const { return (sequence << wire::kFidObjectBits) | object; }
   auto operator<=>(const Fid&) const = default;
+
+  // The form people read and tables show: [0x401:0x2a:0x0].
+  std::string text() const {
+    char buffer[48];
+    std::snprintf(buffer, sizeof(buffer), "[0x%llx:0x%x:0x%x]", static_cast<unsigned long long>(sequence), object, version);
+    return buffer;
+  }
 };
 
 }  // namespace ibexfs

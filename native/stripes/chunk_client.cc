@@ -17,10 +17,6 @@ constexpr size_t kClosedConnectionsMax = 1024;
 
 thread_local ChunkSendBatch* current_batch = nullptr;
 
-std::string file_text(const Fid& fid) {
-  return std::to_string(fid.packed()) + " (fid " + std::to_string(fid.sequence) + ":" + std::to_string(fid.object) + ")";
-}
-
 const char* name_of(wire::ChunkOperation operation) {
   switch (operation) {
     case wire::ChunkOperation::kRead:
@@ -212,7 +208,7 @@ void ChunkClient::Core::report(const TargetQueue& target, const TargetQueue::Exp
                      " chunk request(s) within " + std::to_string(options.io_timeout_ms) + " ms";
   if (!expired.finished.empty()) {
     const PendingCall& first = *expired.finished.front().call;
-    text += ", the first a " + std::string(name_of(first.operation)) + " of file " + file_text(first.chunk.fid) + ", column " +
+    text += ", the first a " + std::string(name_of(first.operation)) + " of file " + first.chunk.fid.text() + ", column " +
             std::to_string(first.chunk.column) + ", offset " + std::to_string(first.offset);
   }
   log_event(sink, wire::LogLevel::kError, text + "; the caller gets EIO. Check the storage daemon of this target.");
@@ -280,7 +276,15 @@ void ChunkClient::clear_route(uint32_t target) {
 void ChunkClient::fail_target(uint32_t target, const Status& status) {
   const auto found = core_->find(target);
   if (!found) return;
-  for (PendingCallPointer& call : found->take_waiting()) {
+  std::vector<PendingCallPointer> failed = found->take_waiting();
+  if (!failed.empty()) {
+    const PendingCall& first = *failed.front();
+    log_event(core_->sink, wire::LogLevel::kError,
+              std::to_string(failed.size()) + " chunk request(s) fail, the first a " + name_of(first.operation) + " of file " +
+                  first.chunk.fid.text() + ", column " + std::to_string(first.chunk.column) + ", offset " +
+                  std::to_string(first.offset) + ": " + status.message());
+  }
+  for (PendingCallPointer& call : failed) {
     FinishedCall finished{std::move(call), {status.code(), target}};
     finish(finished);
   }

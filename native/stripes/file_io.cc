@@ -150,8 +150,7 @@ void FileTable::Core::report(const FileOperation& operation, const FileOutcome& 
   const Fid& fid = operation.file->fid;
   log_event(sink, wire::LogLevel::kError,
             "write of " + std::to_string(operation.length) + " bytes at " + std::to_string(operation.offset) + " of file " +
-                std::to_string(fid.packed()) + " (fid " + std::to_string(fid.sequence) + ":" + std::to_string(fid.object) +
-                ") failed on target " + std::to_string(outcome.target) + ": status " +
+                fid.text() + " failed on target " + std::to_string(outcome.target) + ": status " +
                 std::to_string(static_cast<uint32_t>(outcome.status)));
 }
 

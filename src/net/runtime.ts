@@ -90,6 +90,7 @@ export const runtimeDefaults: RuntimeOptions = {
 
 export class Runtime {
   readonly native: NativeRuntime;
+  readonly options: RuntimeOptions;
   readonly listeners: RuntimeListeners = {};
   readonly #control: Int32Array;
   readonly #ring: Buffer;
@@ -108,6 +109,7 @@ export class Runtime {
 
   constructor(options: Partial<RuntimeOptions> = {}) {
     const merged = { ...runtimeDefaults, ...options };
+    this.options = merged;
     this.native = loadNative().createRuntime(merged, () => this.#drain());
     this.#control = new Int32Array(this.native.events, 0, 16);
     this.#ring = Buffer.from(this.native.events, CONTROL_BYTES);

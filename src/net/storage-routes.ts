@@ -1,18 +1,20 @@
 /**
  * Gives native code its ways to storage targets. Native code asks for a target when requests for it wait;
- * this connects to the node that serves it, by the map, and keeps trying while the question stands: each
- * request's own deadline, in native code, bounds the wait.
+ * this connects to the node that serves it, by the map, and keeps trying for as long as a request may wait.
+ * A target that mgmtd has declared offline gets one more try, then its requests fail: nobody waits twice for
+ * what is known to be gone. The next request asks again.
  */
 import type { ClusterMap } from '../wire/cluster-map.js';
 import { toIbexError } from '../wire/errors.js';
 import type { NodeId, TargetId } from '../wire/fid.js';
+import { StatusCode } from '../wire/generated.js';
 import type { Endpoint } from './endpoint.js';
 import { Link } from './link.js';
 import { monotonicMs } from './runtime.js';
 import type { Session } from './session.js';
 
-/** As long as native code's requests wait at the most; after that it asks again. */
-const TRY_MS = 10_000;
+/** One look at the map, then tries of this length. */
+const TRY_MS = 1_000;
 
 export class StorageRoutes {
   readonly #endpoint: Endpoint;
@@ -22,7 +24,10 @@ export class StorageRoutes {
   readonly #routed = new Map<TargetId, Session>();
   #closed = false;
 
+  readonly #waitMs: number;
+
   constructor(endpoint: Endpoint, map: () => ClusterMap) {
+    this.#waitMs = endpoint.runtime.options.ioTimeoutMs;
     this.#endpoint = endpoint;
     this.#map = map;
   }
@@ -48,23 +53,40 @@ export class StorageRoutes {
   }
 
   async #seek(target: TargetId): Promise<void> {
-    const map = this.#map();
-    const entry = map.targets.find((candidate) => candidate.id === target);
-    if (entry === undefined) {
-      this.#endpoint.logger.error({ target }, 'a file has a stripe on a target that the cluster map does not know');
-      return;
+    const deadline = monotonicMs() + this.#waitMs;
+    for (;;) {
+      const entry = this.#map().targets.find((candidate) => candidate.id === target);
+      if (entry === undefined) {
+        this.#fail(target, 'the cluster map does not know it');
+        return;
+      }
+      try {
+        const session = await this.#link(entry.node).session(monotonicMs() + TRY_MS);
+        this.#route(target, entry.node, session);
+        return;
+      } catch (error) {
+        const cause = toIbexError(error);
+        if (this.#closed) return;
+        if (entry.reachability === 'offline' || monotonicMs() >= deadline || !cause.retryable) {
+          this.#fail(target, `node ${entry.node} is ${entry.reachability}: ${cause.message}`);
+          return;
+        }
+      }
     }
-    try {
-      const session = await this.#link(entry.node).session(monotonicMs() + TRY_MS);
-      session.data.set('node', entry.node);
-      this.#routed.set(target, session);
-      this.#endpoint.runtime.native.setRoute(target, session.connection, this.#map().version);
-      void session.closed.then(() => {
-        if (this.#routed.get(target) === session) this.#drop(target);
-      });
-    } catch (error) {
-      if (!this.#closed) this.#endpoint.logger.warn({ target, node: entry.node, code: toIbexError(error).kind }, `storage target ${target} cannot be reached: ${toIbexError(error).message}`);
-    }
+  }
+
+  #route(target: TargetId, node: NodeId, session: Session): void {
+    session.data.set('node', node);
+    this.#routed.set(target, session);
+    this.#endpoint.runtime.native.setRoute(target, session.connection, this.#map().version);
+    void session.closed.then(() => {
+      if (this.#routed.get(target) === session) this.#drop(target);
+    });
+  }
+
+  #fail(target: TargetId, why: string): void {
+    this.#endpoint.logger.error({ target }, `storage target ${target} cannot be reached, its requests fail: ${why}`);
+    this.#endpoint.runtime.native.failTarget(target, StatusCode.ioError, `target ${target} cannot be reached: ${why}`);
   }
 
   #drop(target: TargetId): void {
