@@ -148,7 +148,7 @@ void ChunkClient::Core::request_route(TargetQueue& target) {
   Fid first;
   if (!target.take_route_request(reason, first)) return;
   const std::string text =
-      "chunks of file " + file_text(first) + " wait for a connection to target " + std::to_string(target.id());
+      "chunks of file " + first.text() + " wait for a connection to target " + std::to_string(target.id());
   wire::TargetEvent event;
   event.target = target.id();
   event.status = static_cast<uint32_t>(reason);
