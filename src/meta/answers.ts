@@ -57,12 +57,16 @@ export class Answers {
   find(message: Message, origin: CallOrigin): unknown {
     if (origin.sequence === 0) return undefined;
     if (!CLIENT_ID.test(origin.clientId) || !(origin.channel >= 0 && origin.channel <= CHANNEL_MAX)) {
-      throw new IbexError('ERR_BAD_REQUEST', `client ${JSON.stringify(origin.clientId.slice(0, 80))}, channel ${origin.channel}: ids are 1 to 64 letters or digits, channels end at ${CHANNEL_MAX}`);
+      throw new IbexError(
+        'ERR_BAD_REQUEST',
+        `client ${JSON.stringify(origin.clientId.slice(0, 80))}, channel ${origin.channel}: ids are 1 to 64 letters or digits, channels end at ${CHANNEL_MAX}`,
+      );
     }
     const last = this.#clients.get(origin.clientId)?.channels.get(origin.channel);
     if (last === undefined || origin.sequence > last) return undefined;
     const where = `${message.name} of client ${origin.clientId}, channel ${origin.channel}`;
-    if (origin.sequence < last) throw new IbexError('ERR_BAD_REQUEST', `${where}: sequence ${origin.sequence} comes after ${last} was answered`);
+    if (origin.sequence < last)
+      throw new IbexError('ERR_BAD_REQUEST', `${where}: sequence ${origin.sequence} comes after ${last} was answered`);
     const stored = this.#store.get(answerKey(origin.clientId, origin.channel));
     if (stored === undefined || stored.readUInt16BE(8) !== message.operation) {
       throw new IbexError('ERR_BAD_REQUEST', `${where}: sequence ${last} belongs to operation ${stored?.readUInt16BE(8)}`);
@@ -100,7 +104,8 @@ export class Answers {
     // Moved to the end: the map is in the order in which clients left.
     this.#clients.delete(clientId);
     this.#clients.set(clientId, client);
-    if (this.#clients.size > this.#limits.rememberedClientsMax) this.#forget(this.#clients.size - this.#limits.rememberedClientsMax, Number.POSITIVE_INFINITY);
+    if (this.#clients.size > this.#limits.rememberedClientsMax)
+      this.#forget(this.#clients.size - this.#limits.rememberedClientsMax, Number.POSITIVE_INFINITY);
     this.#sweepLater();
   }
 
@@ -119,11 +124,14 @@ export class Answers {
 
   #sweepLater(): void {
     if (this.#timer !== undefined) return;
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.#forget(FORGET_COUNT, performance.now() - this.#limits.rememberClientMs);
-      if ([...this.#clients.values()].some((client) => client.goneSince !== undefined)) this.#sweepLater();
-    }, Math.min(SWEEP_MS, this.#limits.rememberClientMs));
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        this.#forget(FORGET_COUNT, performance.now() - this.#limits.rememberClientMs);
+        if ([...this.#clients.values()].some((client) => client.goneSince !== undefined)) this.#sweepLater();
+      },
+      Math.min(SWEEP_MS, this.#limits.rememberClientMs),
+    );
     this.#timer.unref();
   }
 
@@ -137,9 +145,12 @@ export class Answers {
     if (gone.length === 0) return;
     try {
       this.#store.transaction(() => {
-        for (const [clientId, client] of gone) for (const channel of client.channels.keys()) this.#store.delete(answerKey(clientId, channel));
+        for (const [clientId, client] of gone)
+          for (const channel of client.channels.keys()) this.#store.delete(answerKey(clientId, channel));
       });
-      void Promise.resolve(this.#store.commit()).catch((error: unknown) => this.#logger.warn({ err: error }, 'cannot forget clients that are gone'));
+      void Promise.resolve(this.#store.commit()).catch((error: unknown) =>
+        this.#logger.warn({ err: error }, 'cannot forget clients that are gone'),
+      );
       for (const [clientId] of gone) this.#clients.delete(clientId);
     } catch (error) {
       this.#logger.warn({ err: error }, 'cannot forget clients that are gone; tried again later');

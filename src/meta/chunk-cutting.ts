@@ -59,7 +59,9 @@ export async function removeChunks(state: MetaState, inode: Inode): Promise<void
   if ((inode.flags & InodeFlag.mayHaveChunks) === 0) return;
   const layout = layoutOf(inode);
   try {
-    await forEachColumn(layout, state.limits.chunksInFlightMax, (column) => state.chunks.remove(layout.targets[column]!, inode.fid, column));
+    await forEachColumn(layout, state.limits.chunksInFlightMax, (column) =>
+      state.chunks.remove(layout.targets[column]!, inode.fid, column),
+    );
   } catch (error) {
     throw withFile(error, 'remove chunks of', inode.fid);
   }

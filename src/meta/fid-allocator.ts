@@ -108,7 +108,8 @@ export class FidAllocator {
     while (!this.#closed) {
       try {
         const { first, last } = await this.#grant(GRANT_COUNT);
-        if (!(first >= 1 && first <= last && last <= FID_SEQUENCE_MAX)) throw new IbexError('ERR_BAD_REQUEST', `mgmtd granted FID sequences ${first} to ${last}`);
+        if (!(first >= 1 && first <= last && last <= FID_SEQUENCE_MAX))
+          throw new IbexError('ERR_BAD_REQUEST', `mgmtd granted FID sequences ${first} to ${last}`);
         this.#store.transaction(() => this.#add({ first, last }));
         await this.#store.commit();
         return;

@@ -15,7 +15,16 @@ import { IbexError } from '../wire/errors.js';
 import { type Fid, formatFid, type TargetId } from '../wire/fid.js';
 import type { Attributes, Layout, LayoutDefaults } from '../wire/messages.js';
 
-export const FileType = { mask: 0o170000, file: 0o100000, directory: 0o040000, symlink: 0o120000, fifo: 0o010000, socket: 0o140000, character: 0o020000, block: 0o060000 } as const;
+export const FileType = {
+  mask: 0o170000,
+  file: 0o100000,
+  directory: 0o040000,
+  symlink: 0o120000,
+  fifo: 0o010000,
+  socket: 0o140000,
+  character: 0o020000,
+  block: 0o060000,
+} as const;
 export const SET_UID = 0o4000;
 export const SET_GID = 0o2000;
 export const MODE_BITS = 0o7777;
@@ -165,7 +174,12 @@ function decodeHead(inode: Inode): { pool: string; stripeSize: number; count: nu
   const { body } = inode;
   const poolEnd = 1 + (body[0] ?? 255);
   if (body.length < poolEnd + 6) throw damaged(inode.fid, 'layout');
-  return { pool: body.toString('utf8', 1, poolEnd), stripeSize: body.readUInt32LE(poolEnd), count: body.readUInt16LE(poolEnd + 4), end: poolEnd + 6 };
+  return {
+    pool: body.toString('utf8', 1, poolEnd),
+    stripeSize: body.readUInt32LE(poolEnd),
+    count: body.readUInt16LE(poolEnd + 4),
+    end: poolEnd + 6,
+  };
 }
 
 function damaged(fid: Fid, what: string): IbexError {

@@ -46,7 +46,8 @@ export function halfSipHash(bytes: Key, key: NameHashKey, compressionRounds = 1,
   v3 = 0x74656462 ^ key.k1;
   const whole = bytes.length & ~3;
   for (let at = 0; at < whole; at += 4) {
-    const word = bytes.charCodeAt(at) | (bytes.charCodeAt(at + 1) << 8) | (bytes.charCodeAt(at + 2) << 16) | (bytes.charCodeAt(at + 3) << 24);
+    const word =
+      bytes.charCodeAt(at) | (bytes.charCodeAt(at + 1) << 8) | (bytes.charCodeAt(at + 2) << 16) | (bytes.charCodeAt(at + 3) << 24);
     v3 ^= word;
     rounds(compressionRounds);
     v0 ^= word;

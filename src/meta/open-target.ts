@@ -40,9 +40,19 @@ async function startTarget(options: MetaTargetOptions, store: Store): Promise<Me
   const isNew = store.get(HASH_KEY) === undefined;
   const hashKey = loadHashKey(store);
   const orphans = new Orphans();
-  const opens = new OpenFiles({ graceMs: limits.openGraceMs, clientOpensMax: limits.clientOpensMax, ended: (files) => orphans.ended(state, files) });
+  const opens = new OpenFiles({
+    graceMs: limits.openGraceMs,
+    clientOpensMax: limits.clientOpensMax,
+    ended: (files) => orphans.ended(state, files),
+  });
   const state: MetaState = {
-    store, logger, limits, chunks, hashKey, orphans, opens,
+    store,
+    logger,
+    limits,
+    chunks,
+    hashKey,
+    orphans,
+    opens,
     map: options.map,
     owns: options.owns ?? (() => true),
     now: wallClock(),
@@ -89,14 +99,18 @@ function loadHashKey(store: Store): NameHashKey {
 function makeRoot(state: MetaState, options: MetaTargetOptions): void {
   if (findInode(state, ROOT_FID) !== undefined) return;
   state.store.transaction(() => {
-    createInode(state, {
-      fid: ROOT_FID,
-      mode: FileType.directory | 0o755,
-      uid: 0,
-      gid: 0,
-      parent: ROOT_FID,
-      body: encodeDefaults(options.rootLayout ?? defaultLayout),
-    }, state.now());
+    createInode(
+      state,
+      {
+        fid: ROOT_FID,
+        mode: FileType.directory | 0o755,
+        uid: 0,
+        gid: 0,
+        parent: ROOT_FID,
+        body: encodeDefaults(options.rootLayout ?? defaultLayout),
+      },
+      state.now(),
+    );
   });
   state.logger.info({ target: options.target }, `made the root directory ${formatFid(ROOT_FID)}`);
 }

@@ -5,8 +5,8 @@
  * what open, so for a grace period every unlinked file counts as open; then those that no client reopened go.
  */
 import type { Fid, TargetId } from '../wire/fid.js';
-import { addInodes, addRemovals } from './counters.js';
 import type { Timestamp } from './clock.js';
+import { addInodes, addRemovals } from './counters.js';
 import { decodeInode, type Inode, InodeFlag, isFile, layoutOf } from './inode.js';
 import { saveInode, stampChange } from './inodes.js';
 import type { MetaState } from './state.js';
@@ -102,7 +102,7 @@ export function destroyInode(state: MetaState, inode: Inode): void {
 
 function encodeTargets(targets: readonly TargetId[]): Buffer {
   const bytes = Buffer.allocUnsafe(4 * targets.length);
-  targets.forEach((target, column) => bytes.writeUInt32LE(target, 4 * column));
+  for (const [column, target] of targets.entries()) bytes.writeUInt32LE(target, 4 * column);
   return bytes;
 }
 

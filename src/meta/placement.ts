@@ -70,7 +70,14 @@ function candidatesOf(map: ClusterMap, pool: string): Candidates {
 
 function findCandidates(map: ClusterMap, pool: string): Candidates {
   const usable = map.targets
-    .filter((target) => target.kind === 'storage' && target.pool === pool && target.reachability === 'online' && target.consistency === 'good' && target.bytesFree > 0)
+    .filter(
+      (target) =>
+        target.kind === 'storage' &&
+        target.pool === pool &&
+        target.reachability === 'online' &&
+        target.consistency === 'good' &&
+        target.bytesFree > 0,
+    )
     .sort((a, b) => a.id - b.id);
   const mean = usable.reduce((sum, target) => sum + target.bytesFree, 0) / Math.max(1, usable.length);
   const roomy = usable.filter((target) => target.bytesFree >= Math.min(NEARLY_FULL_BYTES, mean / 2));
@@ -83,7 +90,8 @@ function whyNone(map: ClusterMap, pool: string): string {
   const storage = map.targets.filter((target) => target.kind === 'storage');
   if (storage.length === 0) return 'the cluster has no storage targets yet';
   const inPool = storage.filter((target) => target.pool === pool);
-  if (inPool.length === 0) return `pool ${JSON.stringify(pool)} has no storage targets; there are ${[...new Set(storage.map((target) => JSON.stringify(target.pool)))].join(', ')}`;
+  if (inPool.length === 0)
+    return `pool ${JSON.stringify(pool)} has no storage targets; there are ${[...new Set(storage.map((target) => JSON.stringify(target.pool)))].join(', ')}`;
   const count = (what: string, matches: (target: TargetEntry) => boolean): string => `${inPool.filter(matches).length} ${what}`;
   return `none of the ${inPool.length} storage targets of pool ${JSON.stringify(pool)} takes files: ${count('not online', (target) => target.reachability !== 'online')}, ${count('not good', (target) => target.consistency !== 'good')}, ${count('full', (target) => target.bytesFree <= 0)}`;
 }

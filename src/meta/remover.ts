@@ -110,7 +110,10 @@ export class Remover {
       const target = targets[column]!;
       if (answer.status === 'fulfilled' || this.#away.has(target)) return;
       this.#away.add(target);
-      this.#logger.warn({ target, fid: formatFid(fid), reason: toIbexError(answer.reason).message }, 'cannot remove chunks of a removed file; tried again later');
+      this.#logger.warn(
+        { target, fid: formatFid(fid), reason: toIbexError(answer.reason).message },
+        'cannot remove chunks of a removed file; tried again later',
+      );
     });
     return answers.every((answer) => answer.status === 'fulfilled');
   }

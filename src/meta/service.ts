@@ -2,6 +2,8 @@
  * Runs operations: stored answers for retries, one transaction each, waiting where chunks or the disk must be
  * waited for. No network: whoever serves it calls the handlers of a batch and then `commit`, in one turn of the
  * event loop, and sends the answers only afterwards.
+ *
+ * Permission bits are kept, not enforced: that is the business of the mount's kernel (default_permissions).
  */
 import { type Message, meta } from '../wire/messages.js';
 import type { Answers } from './answers.js';
@@ -75,10 +77,16 @@ export class Service implements MetaService {
     await Promise.allSettled([...this.#underway.values()].map(({ response }) => response));
   }
 
-  #change<Name extends MetaName>(message: Message, change: Change<Name>, request: Request<Name>, origin: CallOrigin): Response<Name> | Promise<Response<Name>> {
+  #change<Name extends MetaName>(
+    message: Message,
+    change: Change<Name>,
+    request: Request<Name>,
+    origin: CallOrigin,
+  ): Response<Name> | Promise<Response<Name>> {
     const slot = `${origin.clientId} ${origin.channel}`;
     const underway = this.#underway.get(slot);
-    if (underway !== undefined && origin.sequence > 0 && underway.sequence === origin.sequence) return underway.response as Promise<Response<Name>>;
+    if (underway !== undefined && origin.sequence > 0 && underway.sequence === origin.sequence)
+      return underway.response as Promise<Response<Name>>;
 
     const stored = this.#answers.find(message, origin) as Response<Name> | undefined;
     if (stored !== undefined) {
@@ -107,7 +115,13 @@ export class Service implements MetaService {
     });
   }
 
-  async #applyAfter<Name extends MetaName>(waits: Promise<() => void>, message: Message, change: Change<Name>, request: Request<Name>, origin: CallOrigin): Promise<Response<Name>> {
+  async #applyAfter<Name extends MetaName>(
+    waits: Promise<() => void>,
+    message: Message,
+    change: Change<Name>,
+    request: Request<Name>,
+    origin: CallOrigin,
+  ): Promise<Response<Name>> {
     const done = await waits;
     try {
       const response = this.#apply(message, change, request, origin);
@@ -120,7 +134,11 @@ export class Service implements MetaService {
   }
 
   /** In a batch the log is written by `commit`, or at once where `after` needs it. */
-  #finish<Name extends MetaName>(change: Change<Name>, request: Request<Name>, response: Response<Name>): Response<Name> | Promise<Response<Name>> {
+  #finish<Name extends MetaName>(
+    change: Change<Name>,
+    request: Request<Name>,
+    response: Response<Name>,
+  ): Response<Name> | Promise<Response<Name>> {
     const waits = change.after?.(this.#state, request);
     return waits === undefined ? response : waits.then(() => response);
   }

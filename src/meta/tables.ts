@@ -20,7 +20,16 @@ const HIGH = 0x1_0000_0000;
 export function fidBytes(fid: Fid): Key {
   const high = Math.floor(fid / HIGH);
   const low = fid >>> 0;
-  return String.fromCharCode((high >>> 24) & 255, (high >>> 16) & 255, (high >>> 8) & 255, high & 255, low >>> 24, (low >>> 16) & 255, (low >>> 8) & 255, low & 255);
+  return String.fromCharCode(
+    (high >>> 24) & 255,
+    (high >>> 16) & 255,
+    (high >>> 8) & 255,
+    high & 255,
+    low >>> 24,
+    (low >>> 16) & 255,
+    (low >>> 8) & 255,
+    low & 255,
+  );
 }
 
 export function fidAt(key: Key, at: number): Fid {
@@ -36,7 +45,15 @@ export const DENTRY_PREFIX_BYTES = 1 + 8 + HASH_BYTES;
 export function hashBytes(hash: number): Key {
   const high = Math.floor(hash / HIGH);
   const low = hash >>> 0;
-  return String.fromCharCode((high >>> 16) & 255, (high >>> 8) & 255, high & 255, low >>> 24, (low >>> 16) & 255, (low >>> 8) & 255, low & 255);
+  return String.fromCharCode(
+    (high >>> 16) & 255,
+    (high >>> 8) & 255,
+    high & 255,
+    low >>> 24,
+    (low >>> 16) & 255,
+    (low >>> 8) & 255,
+    low & 255,
+  );
 }
 
 export function hashAt(key: Key): number {
@@ -56,7 +73,8 @@ export const orphanKey = (fid: Fid): Key => ORPHANS + fidBytes(fid);
 export const REMOVALS: Key = 'r';
 export const removalKey = (fid: Fid): Key => REMOVALS + fidBytes(fid);
 export const ANSWERS: Key = 'a';
-export const answerKey = (clientId: string, channel: number): Key => `${ANSWERS}${clientId}\0${String.fromCharCode(channel >>> 8, channel & 255)}`;
+export const answerKey = (clientId: string, channel: number): Key =>
+  `${ANSWERS}${clientId}\0${String.fromCharCode(channel >>> 8, channel & 255)}`;
 export const COUNTERS: Key = 's counters';
 export const FID_RANGES: Key = 's fids';
 export const HASH_KEY: Key = 's hash key';

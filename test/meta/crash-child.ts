@@ -15,7 +15,8 @@ const say = (line: string): void => {
 for (let batch = 0; ; batch++) {
   const name = (index: number): string => `${round}-${batch}-${index}`;
   say(`begin ${batch}`);
-  for (let index = 0; index < 8; index++) handlers.create({ parent: ROOT_FID, name: name(index), mode: 0o600, uid: 0, gid: 0, exclusive: true }, origin);
+  for (let index = 0; index < 8; index++)
+    handlers.create({ parent: ROOT_FID, name: name(index), mode: 0o600, uid: 0, gid: 0, exclusive: true }, origin);
   handlers.rename({ parent: ROOT_FID, name: name(1), newParent: ROOT_FID, newName: name(2), mode: 'replace' }, origin);
   handlers.unlink({ parent: ROOT_FID, name: name(3) }, origin);
   handlers.rename({ parent: ROOT_FID, name: name(4), newParent: ROOT_FID, newName: `${name(4)}-moved`, mode: 'keep' }, origin);

@@ -12,7 +12,17 @@ t.comment(`IBEXFS_SEED=${seed}`);
 
 t.test('HalfSipHash: the reference vectors of the 2-4 variant', async (t) => {
   // vectors_hsip64 of https://github.com/veorq/SipHash: key 00..07, input 00, 00 01, ...
-  const vectors = ['218d1f59b9b83cc8', 'be552412f8387315', '064f39ef7c50eb57', 'ce0f1a45f7060679', 'd5e78a175be52ea1', 'cb9d7c3f2f3db580', 'ce3e91358aa2bc25', 'ff202728b07bc684', 'edfee820bce4858c'];
+  const vectors = [
+    '218d1f59b9b83cc8',
+    'be552412f8387315',
+    '064f39ef7c50eb57',
+    'ce0f1a45f7060679',
+    'd5e78a175be52ea1',
+    'cb9d7c3f2f3db580',
+    'ce3e91358aa2bc25',
+    'ff202728b07bc684',
+    'edfee820bce4858c',
+  ];
   const key = { k0: 0x03020100, k1: 0x07060504 };
   vectors.forEach((expected, length) => {
     const input = String.fromCharCode(...Array.from({ length }, (_, index) => index));
@@ -26,17 +36,26 @@ t.test('HalfSipHash: the reference vectors of the 2-4 variant', async (t) => {
 
 t.test('the name hash is part of the format', async (t) => {
   const key = { k0: 1, k1: 2 };
-  t.strictSame(['a', 'b', 'name', 'longer-name.txt'].map((name) => nameHash(name, key)), [1488077038993971, 1242791588956220, 482244092164447, 848618615140681]);
+  t.strictSame(
+    ['a', 'b', 'name', 'longer-name.txt'].map((name) => nameHash(name, key)),
+    [1488077038993971, 1242791588956220, 482244092164447, 848618615140681],
+  );
   const hashes = new Set(Array.from({ length: 100_000 }, (_, index) => nameHash(`file-${index}`, key)));
   t.equal(hashes.size, 100_000);
   t.ok([...hashes].every((hash) => Number.isInteger(hash) && hash >= 0 && hash < 2 ** 52));
 });
 
-t.test('keys sort as numbers', async (t) => {
+t.test('keys sort as numbers', async () => {
   const number = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
-  fc.assert(fc.property(number, number, (a, b) => fidBytes(a as Fid) < fidBytes(b as Fid) === a < b && fidAt(fidBytes(a as Fid), 0) === a), { seed });
+  fc.assert(
+    fc.property(number, number, (a, b) => fidBytes(a as Fid) < fidBytes(b as Fid) === a < b && fidAt(fidBytes(a as Fid), 0) === a),
+    { seed },
+  );
   const hash = fc.integer({ min: 0, max: 2 ** 52 });
-  fc.assert(fc.property(hash, hash, (a, b) => hashBytes(a) < hashBytes(b) === a < b && hashAt(`d12345678${hashBytes(a)}`) === a), { seed });
+  fc.assert(
+    fc.property(hash, hash, (a, b) => hashBytes(a) < hashBytes(b) === a < b && hashAt(`d12345678${hashBytes(a)}`) === a),
+    { seed },
+  );
 });
 
 t.test('an inode survives its record', async (t) => {
@@ -44,10 +63,28 @@ t.test('an inode survives its record', async (t) => {
   const seconds = fc.integer({ min: -(2 ** 40), max: 2 ** 40 });
   const nanoseconds = fc.integer({ min: 0, max: 999_999_999 });
   const arbitrary = fc.record({
-    fid: fc.constant(5 as Fid), flags: fc.integer({ min: 0, max: 255 }), mode: u32, links: u32, uid: u32, gid: u32, device: u32, size: fc.maxSafeNat(), atime: seconds, mtime: seconds, ctime: seconds,
-    atimeNs: nanoseconds, mtimeNs: nanoseconds, ctimeNs: nanoseconds, xattrBytes: u32, parent: fc.maxSafeNat(), body: fc.uint8Array().map((bytes) => Buffer.from(bytes)),
+    fid: fc.constant(5 as Fid),
+    flags: fc.integer({ min: 0, max: 255 }),
+    mode: u32,
+    links: u32,
+    uid: u32,
+    gid: u32,
+    device: u32,
+    size: fc.maxSafeNat(),
+    atime: seconds,
+    mtime: seconds,
+    ctime: seconds,
+    atimeNs: nanoseconds,
+    mtimeNs: nanoseconds,
+    ctimeNs: nanoseconds,
+    xattrBytes: u32,
+    parent: fc.maxSafeNat(),
+    body: fc.uint8Array().map((bytes) => Buffer.from(bytes)),
   });
-  fc.assert(fc.property(arbitrary, (inode: Inode) => JSON.stringify(decodeInode(inode.fid, encodeInode(inode))) === JSON.stringify(inode)), { seed });
+  fc.assert(
+    fc.property(arbitrary, (inode: Inode) => JSON.stringify(decodeInode(inode.fid, encodeInode(inode))) === JSON.stringify(inode)),
+    { seed },
+  );
   const layout = { pattern: 'plain', pool: 'schnelle Platten', stripeSize: 1 << 30, targets: [1, 0xffffffff, 7] as TargetId[] } as const;
   const file = decodeInode(5 as Fid, encodeInode({ ...blank, body: encodeLayout(layout) }));
   t.strictSame(layoutOf(file), layout);
@@ -58,7 +95,23 @@ t.test('an inode survives its record', async (t) => {
   t.throws(() => encodeDefaults({ pattern: 'plain', pool: 'x'.repeat(256), stripeSize: 65536, stripeCount: 1 }), /pool name/);
 });
 const blank: Inode = {
-  fid: 5 as Fid, flags: 0, mode: 0o100644, links: 1, uid: 0, gid: 0, device: 0, size: 0, atime: 0, mtime: 0, ctime: 0, atimeNs: 0, mtimeNs: 0, ctimeNs: 0, xattrBytes: 0, parent: 0, body: Buffer.alloc(0),
+  fid: 5 as Fid,
+  flags: 0,
+  mode: 0o100644,
+  links: 1,
+  uid: 0,
+  gid: 0,
+  device: 0,
+  size: 0,
+  atime: 0,
+  mtime: 0,
+  ctime: 0,
+  atimeNs: 0,
+  mtimeNs: 0,
+  ctimeNs: 0,
+  xattrBytes: 0,
+  parent: 0,
+  body: Buffer.alloc(0),
 };
 
 t.test('placement', async (t) => {
@@ -86,10 +139,28 @@ t.test('placement', async (t) => {
 
   const nearlyFull = clusterMap(4, (_, index) => ({ bytesFree: index === 0 ? 1e6 : 1e11 }));
   t.notOk(shares(nearlyFull, 3).has(101), 'a nearly full one takes nothing');
-  t.equal(placeFile(clusterMap(2, () => ({ bytesFree: 1e6 })), wanted(2), 0).targets.length, 2, 'unless all are');
+  t.equal(
+    placeFile(
+      clusterMap(2, () => ({ bytesFree: 1e6 })),
+      wanted(2),
+      0,
+    ).targets.length,
+    2,
+    'unless all are',
+  );
 
   const choosy = clusterMap(6, (_, index) =>
-    index === 0 ? { reachability: 'probably-offline' } : index === 1 ? { consistency: 'needs-resync' } : index === 2 ? { pool: 'fast' } : index === 3 ? { kind: 'meta' } : index === 4 ? { bytesFree: 0 } : {},
+    index === 0
+      ? { reachability: 'probably-offline' }
+      : index === 1
+        ? { consistency: 'needs-resync' }
+        : index === 2
+          ? { pool: 'fast' }
+          : index === 3
+            ? { kind: 'meta' }
+            : index === 4
+              ? { bytesFree: 0 }
+              : {},
   );
   t.strictSame(placeFile(choosy, wanted(4), 0).targets, [106]);
   t.strictSame(placeFile(choosy, wanted(1, 'fast'), 0).targets, [103]);
@@ -97,7 +168,11 @@ t.test('placement', async (t) => {
   const reasons: [ReturnType<typeof clusterMap>, string, RegExp][] = [
     [clusterMap(0), 'default', /no storage targets yet/],
     [clusterMap(2), 'fast', /pool "fast" has no storage targets; there are "default"$/],
-    [clusterMap(3, (_, index) => (index === 0 ? { reachability: 'offline' } : index === 1 ? { bytesFree: 0 } : { consistency: 'bad' })), 'default', /none of the 3 storage targets.*1 not online, 1 not good, 1 full/],
+    [
+      clusterMap(3, (_, index) => (index === 0 ? { reachability: 'offline' } : index === 1 ? { bytesFree: 0 } : { consistency: 'bad' })),
+      'default',
+      /none of the 3 storage targets.*1 not online, 1 not good, 1 full/,
+    ],
   ];
   for (const [map, pool, message] of reasons) t.throws(() => placeFile(map, wanted(1, pool), 0), message);
 });

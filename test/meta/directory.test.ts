@@ -50,7 +50,11 @@ t.test('entries present throughout are seen exactly once', async (t) => {
 t.test('a page ends where it would be too large for a message', async (t) => {
   const m = await openTarget(testFolder(t));
   t.teardown(() => m.target.close());
-  for (let index = 0; index < 3000; index++) m.target.service.handlers.makeNode({ parent: ROOT_FID, name: `${index}-`.padEnd(255, 'x'), mode: 0o100644, device: 0, ...user }, { clientId: 'client', channel: 0, sequence: 0 });
+  for (let index = 0; index < 3000; index++)
+    m.target.service.handlers.makeNode(
+      { parent: ROOT_FID, name: `${index}-`.padEnd(255, 'x'), mode: 0o100644, device: 0, ...user },
+      { clientId: 'client', channel: 0, sequence: 0 },
+    );
   await m.target.service.commit();
   let cookie = 0;
   let seen = 0;
@@ -63,6 +67,9 @@ t.test('a page ends where it would be too large for a message', async (t) => {
   }
   t.equal(seen, 3000);
   t.ok(pages >= 2, `${pages} pages`);
-  t.strictSame(await m.call('readDirectory', { fid: ROOT_FID, cookie: Number.MAX_SAFE_INTEGER, limit: 1, withAttributes: false }), { entries: [], end: true });
+  t.strictSame(await m.call('readDirectory', { fid: ROOT_FID, cookie: Number.MAX_SAFE_INTEGER, limit: 1, withAttributes: false }), {
+    entries: [],
+    end: true,
+  });
   await t.rejects(m.call('readDirectory', { fid: 4 as Fid, cookie: 0, limit: 1, withAttributes: false }), { code: 'ENOENT' });
 });

@@ -11,7 +11,8 @@ const user = { uid: 1000, gid: 100 };
 const root = ROOT_FID;
 const create = (m: TestTarget, name: string, clientId = 'client'): Promise<{ attributes: Attributes }> =>
   m.call('create', { parent: root, name, mode: 0o600, ...user, exclusive: true }, { clientId });
-const release = (m: TestTarget, fid: Fid, clientId = 'client'): Promise<object> => m.call('release', { files: [{ fid, write: true }] }, { clientId });
+const release = (m: TestTarget, fid: Fid, clientId = 'client'): Promise<object> =>
+  m.call('release', { files: [{ fid, write: true }] }, { clientId });
 const exists = (m: TestTarget, fid: Fid): Promise<boolean> =>
   m.call('getAttributes', { fid }).then(
     () => true,
@@ -19,12 +20,18 @@ const exists = (m: TestTarget, fid: Fid): Promise<boolean> =>
   );
 
 t.test('bytes of a file in a chunk', async (t) => {
-  for (const [stripeSize, columns] of [[4, 1], [4, 3], [1, 2], [10, 4]] as const) {
+  for (const [stripeSize, columns] of [
+    [4, 1],
+    [4, 3],
+    [1, 2],
+    [10, 4],
+  ] as const) {
     for (let size = 0; size < 130; size++) {
       const counted = new Array<number>(columns).fill(0);
       for (let offset = 0; offset < size; offset++) counted[Math.floor(offset / stripeSize) % columns]!++;
       const found = counted.map((_, column) => chunkBytes(size, stripeSize, columns, column));
-      if (JSON.stringify(found) !== JSON.stringify(counted)) t.strictSame(found, counted, `${size} bytes, ${columns} stripes of ${stripeSize}`);
+      if (JSON.stringify(found) !== JSON.stringify(counted))
+        t.strictSame(found, counted, `${size} bytes, ${columns} stripes of ${stripeSize}`);
     }
   }
 });
@@ -32,7 +39,9 @@ t.test('bytes of a file in a chunk', async (t) => {
 t.test('an unlinked file lives until its last release, then its chunks go', async (t) => {
   const m = await openTarget(testFolder(t));
   t.teardown(() => m.target.close());
-  const { attributes: { fid } } = await create(m, 'a');
+  const {
+    attributes: { fid },
+  } = await create(m, 'a');
   await m.call('open', { fid, write: false, truncate: false }, { clientId: 'other' });
   await m.call('unlink', { parent: root, name: 'a' });
   t.match(await m.call('getAttributes', { fid }), { attributes: { links: 0 } });
@@ -44,14 +53,19 @@ t.test('an unlinked file lives until its last release, then its chunks go', asyn
   await m.call('release', { files: [{ fid, write: false }] }, { clientId: 'other' });
   t.notOk(await exists(m, fid));
   await until(() => m.target.service.statistics().removalsPending === 0);
-  t.strictSame(m.chunks.calls.map((call) => [call.do, call.fid, call.column]).sort(), [0, 1, 2, 3].map((column) => ['remove', fid, column]));
+  t.strictSame(
+    m.chunks.calls.map((call) => [call.do, call.fid, call.column]).sort(),
+    [0, 1, 2, 3].map((column) => ['remove', fid, column]),
+  );
   t.equal(m.target.service.statistics().inodes, 1);
 });
 
 t.test('a replaced file gives back its chunks; one never written to has none', async (t) => {
   const m = await openTarget(testFolder(t));
   t.teardown(() => m.target.close());
-  const { attributes: { fid } } = await create(m, 'a');
+  const {
+    attributes: { fid },
+  } = await create(m, 'a');
   await release(m, fid);
   await m.call('makeNode', { parent: root, name: 'b', mode: 0o100600, device: 0, ...user });
   await m.call('rename', { parent: root, name: 'b', newParent: root, newName: 'a', mode: 'replace' });
@@ -65,7 +79,9 @@ t.test('a replaced file gives back its chunks; one never written to has none', a
 t.test('truncation cuts every chunk before the inode changes', async (t) => {
   const m = await openTarget(testFolder(t));
   t.teardown(() => m.target.close());
-  const { attributes: { fid } } = await create(m, 'a');
+  const {
+    attributes: { fid },
+  } = await create(m, 'a');
   const MiB = 1 << 20;
   await m.call('settle', { fid, size: 10 * MiB, mtime: 1, mtimeNs: 0, durable: false });
   let open = (): void => undefined;
@@ -77,14 +93,20 @@ t.test('truncation cuts every chunk before the inode changes', async (t) => {
   const settled = m.call('settle', { fid, size: 3, mtime: 1, mtimeNs: 0, durable: false });
   await until(() => m.chunks.calls.length === 4);
   t.match(await m.call('getAttributes', { fid }), { attributes: { size: 10 * MiB } }, 'not before the chunks are cut');
-  t.strictSame(m.chunks.calls.map((call) => call.length), [2 * MiB, MiB + 7, MiB, MiB]);
+  t.strictSame(
+    m.chunks.calls.map((call) => call.length),
+    [2 * MiB, MiB + 7, MiB, MiB],
+  );
   open();
   t.equal((await cut).attributes.size, 5 * MiB + 7);
   t.equal((await second).attributes.size, MiB, 'one after the other');
   t.equal((await settled).attributes.size, MiB, 'settle waits for the cut');
   m.chunks.calls = [];
   m.chunks.fail = (call) => (call.column === 2 ? new IbexError('ERR_IO', 'disk broke') : undefined);
-  await t.rejects(m.call('setAttributes', { fid, size: 0, mode: 0o777 }), { code: 'EIO', message: /cannot truncate \[0x.*\], .*column 2 on target \d+/ });
+  await t.rejects(m.call('setAttributes', { fid, size: 0, mode: 0o777 }), {
+    code: 'EIO',
+    message: /cannot truncate \[0x.*\], .*column 2 on target \d+/,
+  });
   t.match(await m.call('getAttributes', { fid }), { attributes: { size: MiB, mode: 0o100600 } });
   await t.rejects(m.call('open', { fid, write: true, truncate: true }), { code: 'EIO' });
   m.chunks.fail = () => undefined;
@@ -104,7 +126,9 @@ t.test('removals survive a crash, wait for targets that are away, and go on', as
   m.chunks.fail = (call) => (call.column === 3 ? new IbexError('ERR_TIMED_OUT', 'target is away') : undefined);
   const files: Fid[] = [];
   for (let index = 0; index < 5; index++) {
-    const { attributes: { fid } } = await create(m, `f${index}`);
+    const {
+      attributes: { fid },
+    } = await create(m, `f${index}`);
     files.push(fid);
     await release(m, fid);
     await m.call('unlink', { parent: root, name: `f${index}` });
@@ -135,9 +159,16 @@ t.test('after a restart orphans wait for their clients, and go when none comes',
   await m.target.close();
 
   const again = await openTarget(join(folder, 'b'), { limits: { openGraceMs: 60 } });
-  await again.call('reopen', { files: [{ fid: kept, write: true }, { fid: 77 as Fid, write: true }] });
+  await again.call('reopen', {
+    files: [
+      { fid: kept, write: true },
+      { fid: 77 as Fid, write: true },
+    ],
+  });
   // Unlinked within the grace period: someone may have it open, too.
-  const { attributes: { fid: late } } = await again.call('makeNode', { parent: root, name: 'late', mode: 0o100600, device: 0, ...user });
+  const {
+    attributes: { fid: late },
+  } = await again.call('makeNode', { parent: root, name: 'late', mode: 0o100600, device: 0, ...user });
   await again.call('unlink', { parent: root, name: 'late' });
   t.ok(await exists(again, late));
   await again.call('release', { files: [{ fid: lost, write: true }] }, { clientId: 'stranger' });
@@ -188,7 +219,10 @@ t.test('a retried request is answered, not applied again', async (t) => {
   await m.call('unlink', { parent: root, name: 'a' }, at(3));
   t.strictSame(await m.call('unlink', { parent: root, name: 'a' }, at(3)), {});
   await t.rejects(m.call('unlink', { parent: root, name: 'a' }, at(2)), { kind: 'ERR_BAD_REQUEST', message: /sequence 2 comes after 3/ });
-  await t.rejects(m.call('makeSymlink', { parent: root, name: 'x', target: 'y', ...user }, at(3)), { kind: 'ERR_BAD_REQUEST', message: /belongs to operation 112/ });
+  await t.rejects(m.call('makeSymlink', { parent: root, name: 'x', target: 'y', ...user }, at(3)), {
+    kind: 'ERR_BAD_REQUEST',
+    message: /belongs to operation 112/,
+  });
   await t.rejects(m.call('unlink', { parent: root, name: 'a' }, at(4)), { code: 'ENOENT' });
   await t.rejects(m.call('unlink', { parent: root, name: 'a' }, at(1, 4)), { code: 'ENOENT' }, 'channels are apart');
   await t.rejects(m.call('unlink', { parent: root, name: 'a' }, { clientId: 'no such id!', ...at(1) }), { code: 'EPROTO' });
@@ -239,7 +273,9 @@ t.test('no FID is used twice, over restarts and used-up sequences', async (t) =>
   for (let round = 1; round <= 5; round++) {
     const m = await openTarget(from);
     for (let index = 0; index < 20; index++) {
-      const { attributes: { fid } } = await m.call('makeDirectory', { parent: root, name: `${round}-${index}`, mode: 0o755, ...user });
+      const {
+        attributes: { fid },
+      } = await m.call('makeDirectory', { parent: root, name: `${round}-${index}`, mode: 0o755, ...user });
       if (seen.has(fid)) t.fail(`FID ${fid} again`);
       seen.add(fid);
       await m.call('makeDirectory', { parent: root, name: `${round}-${index}`, mode: 0o755, ...user }).catch(() => undefined);
@@ -259,7 +295,12 @@ t.test('no FID is used twice, over restarts and used-up sequences', async (t) =>
     },
   });
   await t.rejects(without.call('makeDirectory', { parent: root, name: 'a', mode: 0o755, ...user }), { code: 'EAGAIN' });
-  await until(() => without.call('makeDirectory', { parent: root, name: 'a', mode: 0o755, ...user }).then(() => true, () => false));
+  await until(() =>
+    without.call('makeDirectory', { parent: root, name: 'a', mode: 0o755, ...user }).then(
+      () => true,
+      () => false,
+    ),
+  );
   await without.target.close();
 });
 
@@ -276,9 +317,15 @@ t.test('another target may own the inode', async (t) => {
 t.test('sync and durable settle are on disk before the answer', async (t) => {
   const m = await openTarget(testFolder(t), { chunks: new RecordedChunks(), durability: 'sync' });
   t.teardown(() => m.target.close());
-  const { attributes: { fid } } = await create(m, 'a');
-  t.match(await m.call('settle', { fid, size: 10, mtime: 1, mtimeNs: 0, durable: true }, { channel: 1, sequence: 1 }), { attributes: { size: 10 } });
-  t.match(await m.call('settle', { fid, size: 10, mtime: 1, mtimeNs: 0, durable: true }, { channel: 1, sequence: 1 }), { attributes: { size: 10 } });
+  const {
+    attributes: { fid },
+  } = await create(m, 'a');
+  t.match(await m.call('settle', { fid, size: 10, mtime: 1, mtimeNs: 0, durable: true }, { channel: 1, sequence: 1 }), {
+    attributes: { size: 10 },
+  });
+  t.match(await m.call('settle', { fid, size: 10, mtime: 1, mtimeNs: 0, durable: true }, { channel: 1, sequence: 1 }), {
+    attributes: { size: 10 },
+  });
   t.strictSame(await m.call('sync', {}), {});
   const usage = await m.target.usage();
   t.ok(usage.bytesTotal > usage.bytesFree && usage.inodesTotal === usage.inodesFree + 2);

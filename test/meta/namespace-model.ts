@@ -1,6 +1,5 @@
 /** What a name space is, in the plainest form: the measure for random operations on a target. Errors are POSIX names. */
-import type { RequestOf } from '../../src/wire/messages.js';
-import type { meta } from '../../src/wire/messages.js';
+import type { meta, RequestOf } from '../../src/wire/messages.js';
 
 export interface Node {
   kind: 'file' | 'directory' | 'symlink';
@@ -23,7 +22,9 @@ export class NamespaceModel {
   clone(): NamespaceModel {
     const copy = new NamespaceModel();
     copy.next = this.next;
-    copy.nodes = new Map([...this.nodes].map(([id, from]) => [id, { ...from, attributes: new Map(from.attributes), entries: new Map(from.entries) }]));
+    copy.nodes = new Map(
+      [...this.nodes].map(([id, from]) => [id, { ...from, attributes: new Map(from.attributes), entries: new Map(from.entries) }]),
+    );
     return copy;
   }
 
@@ -32,7 +33,8 @@ export class NamespaceModel {
     const found: Record<string, string> = {};
     const self = this.nodes.get(id)!;
     found[at === '' ? '/' : at] = describe(self);
-    for (const [name, child] of [...self.entries].sort(([a], [b]) => (a < b ? -1 : 1))) Object.assign(found, this.tree(child, `${at}/${name}`));
+    for (const [name, child] of [...self.entries].sort(([a], [b]) => (a < b ? -1 : 1)))
+      Object.assign(found, this.tree(child, `${at}/${name}`));
     return found;
   }
 
@@ -132,7 +134,16 @@ export class NamespaceModel {
 }
 
 function node(kind: Node['kind'], mode: number, parent: number): Node {
-  return { kind, links: kind === 'directory' ? 2 : 1, mode: kind === 'symlink' ? 0o777 : mode, size: 0, target: '', attributes: new Map(), entries: new Map(), parent };
+  return {
+    kind,
+    links: kind === 'directory' ? 2 : 1,
+    mode: kind === 'symlink' ? 0o777 : mode,
+    size: 0,
+    target: '',
+    attributes: new Map(),
+    entries: new Map(),
+    parent,
+  };
 }
 
 export function describe({ kind, links, mode, size, target, attributes }: Omit<Node, 'entries' | 'parent'>): string {

@@ -15,7 +15,20 @@ const RUNS = Number(process.env.IBEXFS_RUNS ?? 12);
 
 /** Nodes are named by their index among all that were ever made, modulo their number; also removed ones. */
 interface Step {
-  readonly do: 'file' | 'directory' | 'symlink' | 'link' | 'unlink' | 'rmdir' | 'rename' | 'chmod' | 'settle' | 'truncate' | 'xattr' | 'reopen' | 'crash';
+  readonly do:
+    | 'file'
+    | 'directory'
+    | 'symlink'
+    | 'link'
+    | 'unlink'
+    | 'rmdir'
+    | 'rename'
+    | 'chmod'
+    | 'settle'
+    | 'truncate'
+    | 'xattr'
+    | 'reopen'
+    | 'crash';
   readonly a: number;
   readonly b: number;
   readonly name: string;
@@ -26,13 +39,33 @@ interface Step {
 
 const name = fc.constantFrom('a', 'b', 'c', 'ü', 'longer name');
 const steps = (weights: [Step['do'], number][]): fc.Arbitrary<Step[]> =>
-  fc.array(fc.record({
-    do: fc.oneof(...weights.map(([action, weight]) => ({ weight, arbitrary: fc.constant(action) }))),
-    a: fc.nat(30), b: fc.nat(30), name, other: name, mode: fc.constantFrom<RenameMode>('replace', 'replace', 'keep', 'exchange'), value: fc.nat(10_000),
-  }), { minLength: 20, maxLength: 120, size: 'max' });
+  fc.array(
+    fc.record({
+      do: fc.oneof(...weights.map(([action, weight]) => ({ weight, arbitrary: fc.constant(action) }))),
+      a: fc.nat(30),
+      b: fc.nat(30),
+      name,
+      other: name,
+      mode: fc.constantFrom<RenameMode>('replace', 'replace', 'keep', 'exchange'),
+      value: fc.nat(10_000),
+    }),
+    { minLength: 20, maxLength: 120, size: 'max' },
+  );
 
 const weights: [Step['do'], number][] = [
-  ['file', 5], ['directory', 6], ['symlink', 2], ['link', 4], ['unlink', 4], ['rmdir', 4], ['rename', 12], ['chmod', 2], ['settle', 2], ['truncate', 2], ['xattr', 3], ['reopen', 1], ['crash', 2],
+  ['file', 5],
+  ['directory', 6],
+  ['symlink', 2],
+  ['link', 4],
+  ['unlink', 4],
+  ['rmdir', 4],
+  ['rename', 12],
+  ['chmod', 2],
+  ['settle', 2],
+  ['truncate', 2],
+  ['xattr', 3],
+  ['reopen', 1],
+  ['crash', 2],
 ];
 
 /** What one log entry left: the newest log file's name and end, and the model then. */
@@ -68,7 +101,10 @@ class Run {
   }
 
   async remember(): Promise<void> {
-    const log = readdirSync(this.folder).filter((file) => file.startsWith('log-')).sort().at(-1)!;
+    const log = readdirSync(this.folder)
+      .filter((file) => file.startsWith('log-'))
+      .sort()
+      .at(-1)!;
     this.moments.push({ log, end: statSync(join(this.folder, log)).size, model: this.model.clone(), fids: new Map(this.fids) });
   }
 
@@ -76,7 +112,10 @@ class Run {
   async crash(at: number): Promise<void> {
     const copy = join(this.#base, String(++this.#crashes));
     copyTarget(this.folder, copy);
-    const log = readdirSync(copy).filter((file) => file.startsWith('log-')).sort().at(-1)!;
+    const log = readdirSync(copy)
+      .filter((file) => file.startsWith('log-'))
+      .sort()
+      .at(-1)!;
     const inLog = this.moments.filter((moment) => moment.log === log);
     const first = inLog[0]?.end ?? statSync(join(copy, log)).size;
     const whole = statSync(join(copy, log)).size;
@@ -105,7 +144,8 @@ class Run {
         (answer) => answer,
         (error: IbexError) => error.code ?? String(error),
       );
-      if (typeof found === 'string' ? found !== expected : typeof expected === 'string') throw new Error(`${JSON.stringify(step)}: ${JSON.stringify(found)} but expected ${expected}`);
+      if (typeof found === 'string' ? found !== expected : typeof expected === 'string')
+        throw new Error(`${JSON.stringify(step)}: ${JSON.stringify(found)} but expected ${expected}`);
       if (typeof expected !== 'number') return;
       this.fids.set(expected, (found as { attributes: { fid: Fid } }).attributes.fid);
       if (step.do === 'directory') this.directories.add(expected);
@@ -113,19 +153,34 @@ class Run {
     };
     switch (step.do) {
       case 'file':
-        return expect(this.model.make(a, step.name, 'file', step.value & 0o777), call('makeNode', { parent: fidA, name: step.name, mode: FileType.file | (step.value & 0o777), device: 0, ...user }));
+        return expect(
+          this.model.make(a, step.name, 'file', step.value & 0o777),
+          call('makeNode', { parent: fidA, name: step.name, mode: FileType.file | (step.value & 0o777), device: 0, ...user }),
+        );
       case 'directory':
-        return expect(this.model.make(a, step.name, 'directory', step.value & 0o777), call('makeDirectory', { parent: fidA, name: step.name, mode: step.value & 0o777, ...user }));
+        return expect(
+          this.model.make(a, step.name, 'directory', step.value & 0o777),
+          call('makeDirectory', { parent: fidA, name: step.name, mode: step.value & 0o777, ...user }),
+        );
       case 'symlink':
-        return expect(this.model.make(a, step.name, 'symlink', 0o777, step.other), call('makeSymlink', { parent: fidA, name: step.name, target: step.other, ...user }));
+        return expect(
+          this.model.make(a, step.name, 'symlink', 0o777, step.other),
+          call('makeSymlink', { parent: fidA, name: step.name, target: step.other, ...user }),
+        );
       case 'link':
         return expect(this.model.link(b, a, step.name), call('link', { fid: fidB, parent: fidA, name: step.name }));
       case 'unlink':
         return expect(this.model.remove(a, step.name, 'file'), call('unlink', { parent: fidA, name: step.name }) as Promise<object>);
       case 'rmdir':
-        return expect(this.model.remove(a, step.name, 'directory'), call('removeDirectory', { parent: fidA, name: step.name }) as Promise<object>);
+        return expect(
+          this.model.remove(a, step.name, 'directory'),
+          call('removeDirectory', { parent: fidA, name: step.name }) as Promise<object>,
+        );
       case 'rename':
-        return expect(this.model.rename(a, step.name, b, step.other, step.mode), call('rename', { parent: fidA, name: step.name, newParent: fidB, newName: step.other, mode: step.mode }) as Promise<object>);
+        return expect(
+          this.model.rename(a, step.name, b, step.other, step.mode),
+          call('rename', { parent: fidA, name: step.name, newParent: fidB, newName: step.other, mode: step.mode }) as Promise<object>,
+        );
       case 'chmod':
         if (node !== undefined) node.mode = step.value & 0o777;
         return expect(node === undefined ? 'ENOENT' : undefined, call('setAttributes', { fid: fidA, mode: step.value & 0o777 }));
@@ -137,7 +192,15 @@ class Run {
         return expect(notFile(node), call('setAttributes', { fid: fidA, size: step.value }));
       case 'xattr':
         node?.attributes.set(`user.${step.name}`, String(step.value));
-        return expect(node === undefined ? 'ENOENT' : undefined, call('setXattr', { fid: fidA, name: `user.${step.name}`, value: Buffer.from(String(step.value)), mode: 'any' }) as Promise<object>);
+        return expect(
+          node === undefined ? 'ENOENT' : undefined,
+          call('setXattr', {
+            fid: fidA,
+            name: `user.${step.name}`,
+            value: Buffer.from(String(step.value)),
+            mode: 'any',
+          }) as Promise<object>,
+        );
       case 'reopen':
         await this.target.target.close();
         return this.open();
@@ -153,14 +216,25 @@ class Run {
     const type = attributes.mode & FileType.mask;
     const kind = type === FileType.directory ? 'directory' : type === FileType.symlink ? 'symlink' : 'file';
     const extended = new Map<string, string>();
-    for (const attribute of (await call('listXattrs', { fid })).names) extended.set(attribute, Buffer.from((await call('getXattr', { fid, name: attribute })).value).toString());
+    for (const attribute of (await call('listXattrs', { fid })).names)
+      extended.set(attribute, Buffer.from((await call('getXattr', { fid, name: attribute })).value).toString());
     const target = kind === 'symlink' ? (await call('readSymlink', { fid })).target : '';
     const size = kind === 'symlink' ? target.length : attributes.size;
-    const found: Record<string, string> = { [at === '' ? '/' : at]: describe({ kind, links: attributes.links, mode: attributes.mode & 0o7777, size, target, attributes: extended }) };
+    const found: Record<string, string> = {
+      [at === '' ? '/' : at]: describe({
+        kind,
+        links: attributes.links,
+        mode: attributes.mode & 0o7777,
+        size,
+        target,
+        attributes: extended,
+      }),
+    };
     if (kind !== 'directory') return found;
     const { entries } = await call('readDirectory', { fid, cookie: 0, limit: 4096, withAttributes: false });
     for (const entry of entries.sort((x, y) => (x.name < y.name ? -1 : 1))) {
-      if ((await call('lookup', { parent: fid, name: entry.name })).attributes.fid !== entry.fid) throw new Error(`lookup of ${at}/${entry.name} and its directory differ`);
+      if ((await call('lookup', { parent: fid, name: entry.name })).attributes.fid !== entry.fid)
+        throw new Error(`lookup of ${at}/${entry.name} and its directory differ`);
       Object.assign(found, await this.tree(entry.fid, `${at}/${entry.name}`));
     }
     return found;
@@ -172,29 +246,36 @@ function notFile(node: Node | undefined): string | undefined {
   return node.kind === 'directory' ? 'EISDIR' : node.kind === 'symlink' ? 'EINVAL' : undefined;
 }
 
-for (const [what, applyIntervalMs] of [['all changes in the log', 3_600_000], ['changes applied all the time', 0]] as const) {
+for (const [what, applyIntervalMs] of [
+  ['all changes in the log', 3_600_000],
+  ['changes applied all the time', 0],
+] as const) {
   t.test(`the name space equals its model: ${what}`, async (t) => {
     const folder = testFolder(t);
     let runs = 0;
     let crashes = 0;
-    await fc.assert(fc.asyncProperty(steps(weights), async (list) => {
-      const run = new Run(join(folder, String(runs++)), applyIntervalMs);
-      await run.open();
-      try {
-        for (const step of list) {
-          await run.step(step);
-          if (step.do === 'crash') crashes++;
-          await run.remember();
+    await fc.assert(
+      fc.asyncProperty(steps(weights), async (list) => {
+        const run = new Run(join(folder, String(runs++)), applyIntervalMs);
+        await run.open();
+        try {
+          for (const step of list) {
+            await run.step(step);
+            if (step.do === 'crash') crashes++;
+            await run.remember();
+          }
+          const expected = run.model.tree();
+          const found = await run.tree();
+          if (JSON.stringify(found) !== JSON.stringify(expected))
+            throw new Error(`found ${JSON.stringify(found, null, 1)}\nexpected ${JSON.stringify(expected, null, 1)}`);
+          // Files unlinked soon after a start stay until the grace period is over.
+          await until(() => run.target.target.service.statistics().inodes === run.model.nodes.size);
+        } finally {
+          await run.target.target.close();
         }
-        const expected = run.model.tree();
-        const found = await run.tree();
-        if (JSON.stringify(found) !== JSON.stringify(expected)) throw new Error(`found ${JSON.stringify(found, null, 1)}\nexpected ${JSON.stringify(expected, null, 1)}`);
-        // Files unlinked soon after a start stay until the grace period is over.
-        await until(() => run.target.target.service.statistics().inodes === run.model.nodes.size);
-      } finally {
-        await run.target.target.close();
-      }
-    }), { seed, numRuns: RUNS, endOnFailure: true, includeErrorInReport: true });
+      }),
+      { seed, numRuns: RUNS, endOnFailure: true, includeErrorInReport: true },
+    );
     t.ok(crashes > 3, `${runs} runs, ${crashes} crashes`);
   });
 }

@@ -21,8 +21,14 @@ const makeDir = async (m: TestTarget, name: string, parent: Fid = root, mode = 0
 const attributes = async (m: TestTarget, fid: Fid): Promise<Attributes> => (await m.call('getAttributes', { fid })).attributes;
 const names = async (m: TestTarget, fid: Fid = root): Promise<string[]> =>
   (await m.call('readDirectory', { fid, cookie: 0, limit: 4096, withAttributes: false })).entries.map((entry) => entry.name).sort();
-const rename = (m: TestTarget, parent: Fid, name: string, newParent: Fid, newName: string, mode: 'replace' | 'keep' | 'exchange' = 'replace'): Promise<object> =>
-  m.call('rename', { parent, name, newParent, newName, mode });
+const rename = (
+  m: TestTarget,
+  parent: Fid,
+  name: string,
+  newParent: Fid,
+  newName: string,
+  mode: 'replace' | 'keep' | 'exchange' = 'replace',
+): Promise<object> => m.call('rename', { parent, name, newParent, newName, mode });
 
 t.test('the root directory', async (t) => {
   const m = await start(t);
@@ -33,17 +39,37 @@ t.test('the root directory', async (t) => {
 t.test('create, look up, list, unlink', async (t) => {
   const m = await start(t);
   const made = await m.call('create', { parent: root, name: 'a', mode: 0o640, ...user, exclusive: true });
-  t.match(made, { created: true, attributes: { mode: 0o100640, links: 1, uid: 1000, gid: 100, size: 0 }, layout: { pattern: 'plain', pool: 'default', stripeSize: 1 << 20 } });
+  t.match(made, {
+    created: true,
+    attributes: { mode: 0o100640, links: 1, uid: 1000, gid: 100, size: 0 },
+    layout: { pattern: 'plain', pool: 'default', stripeSize: 1 << 20 },
+  });
   t.equal(new Set(made.layout.targets).size, 4);
   t.strictSame((await m.call('lookup', { parent: root, name: 'a' })).attributes, made.attributes);
   const again = await m.call('create', { parent: root, name: 'a', mode: 0o600, ...user, exclusive: false });
   t.match(again, { created: false, attributes: { fid: made.attributes.fid, mode: 0o100640 } });
   await t.rejects(m.call('create', { parent: root, name: 'a', mode: 0o600, ...user, exclusive: true }), { code: 'EEXIST' });
-  const striped = await m.call('create', { parent: root, name: 'b', mode: 0o600, ...user, exclusive: true, layout: { stripeCount: 2, stripeSize: 65536 } });
+  const striped = await m.call('create', {
+    parent: root,
+    name: 'b',
+    mode: 0o600,
+    ...user,
+    exclusive: true,
+    layout: { stripeCount: 2, stripeSize: 65536 },
+  });
   t.equal(striped.layout.targets.length, 2);
-  t.equal((await m.call('create', { parent: root, name: 'c', mode: 0o600, ...user, exclusive: true, layout: { stripeCount: 0 } })).layout.targets.length, 4);
-  await t.rejects(m.call('create', { parent: root, name: 'd', mode: 0o600, ...user, exclusive: true, layout: { stripeSize: 100_000 } }), { code: 'EINVAL' });
-  await t.rejects(m.call('create', { parent: root, name: 'd', mode: 0o600, ...user, exclusive: true, layout: { pool: 'fast' } }), { code: 'ENOSPC', message: /pool "fast" has no storage targets; there are "default"/ });
+  t.equal(
+    (await m.call('create', { parent: root, name: 'c', mode: 0o600, ...user, exclusive: true, layout: { stripeCount: 0 } })).layout.targets
+      .length,
+    4,
+  );
+  await t.rejects(m.call('create', { parent: root, name: 'd', mode: 0o600, ...user, exclusive: true, layout: { stripeSize: 100_000 } }), {
+    code: 'EINVAL',
+  });
+  await t.rejects(m.call('create', { parent: root, name: 'd', mode: 0o600, ...user, exclusive: true, layout: { pool: 'fast' } }), {
+    code: 'ENOSPC',
+    message: /pool "fast" has no storage targets; there are "default"/,
+  });
   t.strictSame(await names(m), ['a', 'b', 'c']);
   await m.call('unlink', { parent: root, name: 'b' });
   await t.rejects(m.call('lookup', { parent: root, name: 'b' }), { code: 'ENOENT' });
@@ -52,14 +78,25 @@ t.test('create, look up, list, unlink', async (t) => {
   await t.rejects(m.call('unlink', { parent: root, name: 'dir' }), { code: 'EISDIR' });
   await t.rejects(m.call('create', { parent: root, name: 'dir', mode: 0o600, ...user, exclusive: false }), { code: 'EISDIR' });
   await t.rejects(m.call('lookup', { parent: made.attributes.fid, name: 'x' }), { code: 'ENOTDIR' });
-  await t.rejects(m.call('create', { parent: made.attributes.fid, name: 'x', mode: 0o600, ...user, exclusive: false }), { code: 'ENOTDIR' });
+  await t.rejects(m.call('create', { parent: made.attributes.fid, name: 'x', mode: 0o600, ...user, exclusive: false }), {
+    code: 'ENOTDIR',
+  });
 });
 
 t.test('names', async (t) => {
   const m = await start(t);
   const cases: [string, string | undefined][] = [
-    ['x'.repeat(255), undefined], ['ü'.repeat(127), undefined], ['ü'.repeat(128), 'ENAMETOOLONG'], ['日本語 файл 🐐', undefined], ['\x01\n"', undefined],
-    ['.', 'EINVAL'], ['..', 'EINVAL'], ['...', undefined], ['a/b', 'EINVAL'], ['a\0b', 'EINVAL'], ['\ud800', 'EINVAL'],
+    ['x'.repeat(255), undefined],
+    ['ü'.repeat(127), undefined],
+    ['ü'.repeat(128), 'ENAMETOOLONG'],
+    ['日本語 файл 🐐', undefined],
+    ['\x01\n"', undefined],
+    ['.', 'EINVAL'],
+    ['..', 'EINVAL'],
+    ['...', undefined],
+    ['a/b', 'EINVAL'],
+    ['a\0b', 'EINVAL'],
+    ['\ud800', 'EINVAL'],
   ];
   const made: string[] = [];
   for (const [name, code] of cases) {
@@ -113,14 +150,29 @@ t.test('symbolic links and special files', async (t) => {
   await t.rejects(m.call('readSymlink', { fid: root }), { code: 'EINVAL' });
   await t.rejects(m.call('open', { fid: link.fid, write: false, truncate: false }), { code: 'EINVAL' });
   await t.rejects(m.call('open', { fid: root, write: false, truncate: false }), { code: 'EISDIR' });
-  const { attributes: device } = await m.call('makeNode', { parent: root, name: 'null', mode: FileType.character | 0o666, device: 259, ...user });
+  const { attributes: device } = await m.call('makeNode', {
+    parent: root,
+    name: 'null',
+    mode: FileType.character | 0o666,
+    device: 259,
+    ...user,
+  });
   t.match(device, { mode: 0o20666, device: 259 });
   const { attributes: fifo } = await m.call('makeNode', { parent: root, name: 'fifo', mode: FileType.fifo | 0o600, device: 7, ...user });
   t.match(fifo, { mode: 0o10600, device: 0 });
-  await t.rejects(m.call('makeNode', { parent: root, name: 'no', mode: FileType.directory | 0o600, device: 0, ...user }), { code: 'EINVAL' });
-  t.strictSame((await m.call('readDirectory', { fid: root, cookie: 0, limit: 10, withAttributes: true })).entries.map((entry) => [entry.name, entry.type, entry.attributes?.mode]).sort(), [
-    ['fifo', 0o10000, 0o10600], ['link', 0o120000, 0o120777], ['null', 0o20000, 0o20666],
-  ]);
+  await t.rejects(m.call('makeNode', { parent: root, name: 'no', mode: FileType.directory | 0o600, device: 0, ...user }), {
+    code: 'EINVAL',
+  });
+  t.strictSame(
+    (await m.call('readDirectory', { fid: root, cookie: 0, limit: 10, withAttributes: true })).entries
+      .map((entry) => [entry.name, entry.type, entry.attributes?.mode])
+      .sort(),
+    [
+      ['fifo', 0o10000, 0o10600],
+      ['link', 0o120000, 0o120777],
+      ['null', 0o20000, 0o20666],
+    ],
+  );
 });
 
 t.test('hard links', async (t) => {
@@ -146,7 +198,12 @@ t.test('times', async (t) => {
   const settled = await m.call('setAttributes', { fid: file.fid, ...past });
   t.match(settled.attributes, past);
   t.ok(settled.attributes.ctime >= file.ctime && settled.attributes.ctime > 1e9);
-  const moved = async (what: string, work: () => Promise<unknown>, fid: Fid, expected: { mtime: boolean; ctime: boolean }): Promise<void> => {
+  const moved = async (
+    what: string,
+    work: () => Promise<unknown>,
+    fid: Fid,
+    expected: { mtime: boolean; ctime: boolean },
+  ): Promise<void> => {
     await m.call('setAttributes', { fid, mtime: 5, mtimeNs: 0 });
     const before = await attributes(m, fid);
     await new Promise((resolve) => setTimeout(resolve, 2));
@@ -169,14 +226,28 @@ t.test('times', async (t) => {
   await moved('rename out of a directory', () => rename(m, dir.fid, 'file', root, 'file'), dir.fid, all);
   await moved('chmod', () => m.call('setAttributes', { fid: file.fid, mode: 0o600 }), file.fid, onlyChange);
   await moved('truncate', () => m.call('setAttributes', { fid: file.fid, size: 0 }), file.fid, all);
-  await moved('setXattr', () => m.call('setXattr', { fid: file.fid, name: 'user.a', value: Buffer.from('b'), mode: 'any' }), file.fid, onlyChange);
+  await moved(
+    'setXattr',
+    () => m.call('setXattr', { fid: file.fid, name: 'user.a', value: Buffer.from('b'), mode: 'any' }),
+    file.fid,
+    onlyChange,
+  );
   await moved('lookup', () => m.call('lookup', { parent: dir.fid, name: 'x' }), dir.fid, nothing);
-  await moved('a failed create', () => m.call('create', { parent: dir.fid, name: 'x', mode: 0, ...user, exclusive: true }).catch(() => undefined), dir.fid, nothing);
+  await moved(
+    'a failed create',
+    () => m.call('create', { parent: dir.fid, name: 'x', mode: 0, ...user, exclusive: true }).catch(() => undefined),
+    dir.fid,
+    nothing,
+  );
 });
 
 t.test('chown clears set-user-id, and set-group-id of what the group executes', async (t) => {
   const m = await start(t);
-  for (const [mode, expected] of [[0o6755, 0o0755], [0o6745, 0o2745], [0o4644, 0o0644]] as const) {
+  for (const [mode, expected] of [
+    [0o6755, 0o0755],
+    [0o6745, 0o2745],
+    [0o4644, 0o0644],
+  ] as const) {
     const file = await makeFile(m, `file-${mode}`, root, mode);
     t.equal((await m.call('setAttributes', { fid: file.fid, uid: 7 })).attributes.mode & 0o7777, expected);
   }
@@ -197,7 +268,8 @@ t.test('rename, by cases', async (t) => {
   }
   // Before each case: f, g (files), h (hard link to f), d/ (empty), e/ (holds e/in), e/sub/ (holds e/sub/deep).
   const before: Record<string, string> = { f: 'f', g: 'g', h: 'f', d: 'd', e: 'e', 'e/in': 'in', 'e/sub': 'sub', 'e/sub/deep': 'deep' };
-  const without = (...paths: string[]): Record<string, string> => Object.fromEntries(Object.entries(before).filter(([path]) => !paths.some((gone) => path === gone || path.startsWith(`${gone}/`))));
+  const without = (...paths: string[]): Record<string, string> =>
+    Object.fromEntries(Object.entries(before).filter(([path]) => !paths.some((gone) => path === gone || path.startsWith(`${gone}/`))));
   const cases: Case[] = [
     { from: 'f', to: 'new', after: { ...without('f'), new: 'f' } },
     { from: 'f', to: 'd/new', after: { ...without('f'), 'd/new': 'f' } },
@@ -258,7 +330,12 @@ function split(path: string): [string, string] {
   return slash < 0 ? ['', path] : [path.slice(0, slash), path.slice(slash + 1)];
 }
 
-async function tree(m: TestTarget, fid: Fid, at: string, idOf: Map<Fid, string>): Promise<{ paths: Record<string, string>; wrongLinks: string[] }> {
+async function tree(
+  m: TestTarget,
+  fid: Fid,
+  at: string,
+  idOf: Map<Fid, string>,
+): Promise<{ paths: Record<string, string>; wrongLinks: string[] }> {
   const { entries } = await m.call('readDirectory', { fid, cookie: 0, limit: 4096, withAttributes: true });
   const paths: Record<string, string> = {};
   const wrongLinks: string[] = [];
@@ -327,9 +404,15 @@ t.test('settle only grows and only goes forward in time', async (t) => {
   const m = await start(t);
   const { fid } = (await m.call('create', { parent: root, name: 'file', mode: 0o600, ...user, exclusive: true })).attributes;
   const soon = Math.floor(Date.now() / 1000) + 100;
-  t.match(await m.call('settle', { fid, size: 100, mtime: soon, mtimeNs: 5, durable: false }), { attributes: { size: 100, mtime: soon, mtimeNs: 5 } });
-  t.match(await m.call('settle', { fid, size: 50, mtime: soon, mtimeNs: 4, durable: true }), { attributes: { size: 100, mtime: soon, mtimeNs: 5 } });
-  t.match(await m.call('settle', { fid, size: 200, mtime: 1, mtimeNs: 0, durable: false }), { attributes: { size: 200, mtime: soon, mtimeNs: 5 } });
+  t.match(await m.call('settle', { fid, size: 100, mtime: soon, mtimeNs: 5, durable: false }), {
+    attributes: { size: 100, mtime: soon, mtimeNs: 5 },
+  });
+  t.match(await m.call('settle', { fid, size: 50, mtime: soon, mtimeNs: 4, durable: true }), {
+    attributes: { size: 100, mtime: soon, mtimeNs: 5 },
+  });
+  t.match(await m.call('settle', { fid, size: 200, mtime: 1, mtimeNs: 0, durable: false }), {
+    attributes: { size: 200, mtime: soon, mtimeNs: 5 },
+  });
   await t.rejects(m.call('settle', { fid: root, size: 1, mtime: 1, mtimeNs: 0, durable: false }), { code: 'EISDIR' });
   await t.rejects(m.call('settle', { fid, size: Number.MAX_SAFE_INTEGER, mtime: 1, mtimeNs: 0, durable: false }), { code: 'EFBIG' });
 });

@@ -22,7 +22,8 @@ export function crc32c(buffer: Uint8Array, seed = 0): number {
 }
 
 /** Of every random test; printed by it, and set to repeat a failure. */
-export const seed = process.env.IBEXFS_SEED === undefined ? (Date.now() ^ (process.pid << 8)) & 0x7fffffff : Number(process.env.IBEXFS_SEED);
+export const seed =
+  process.env.IBEXFS_SEED === undefined ? (Date.now() ^ (process.pid << 8)) & 0x7fffffff : Number(process.env.IBEXFS_SEED);
 
 export const silent = pino({ level: process.env.IBEXFS_TEST_LOG ?? 'silent' });
 
@@ -53,8 +54,18 @@ export async function until(condition: () => boolean | Promise<boolean>): Promis
 export function clusterMap(count: number, change: (target: TargetEntry, index: number) => Partial<TargetEntry> = () => ({})): ClusterMap {
   const targets = Array.from({ length: count }, (_, index): TargetEntry => {
     const target: TargetEntry = {
-      id: (101 + index) as TargetId, kind: 'storage', node: 11 as NodeId, alias: `storage-${index}`, pool: 'default', reachability: 'online', consistency: 'good',
-      since: 1, bytesTotal: 1e12, bytesFree: 5e11, inodesTotal: 1e6, inodesFree: 1e6,
+      id: (101 + index) as TargetId,
+      kind: 'storage',
+      node: 11 as NodeId,
+      alias: `storage-${index}`,
+      pool: 'default',
+      reachability: 'online',
+      consistency: 'good',
+      since: 1,
+      bytesTotal: 1e12,
+      bytesFree: 5e11,
+      inodesTotal: 1e6,
+      inodesFree: 1e6,
     };
     return { ...target, ...change(target, index) };
   });
@@ -98,7 +109,11 @@ export interface TestTarget {
   readonly target: MetaTarget;
   readonly chunks: RecordedChunks;
   /** Calls a handler as a batch of its own and waits for its answer. */
-  call<Name extends keyof typeof meta>(name: Name, request: RequestOf<(typeof meta)[Name]>, origin?: Partial<CallOrigin>): Promise<ResponseOf<(typeof meta)[Name]>>;
+  call<Name extends keyof typeof meta>(
+    name: Name,
+    request: RequestOf<(typeof meta)[Name]>,
+    origin?: Partial<CallOrigin>,
+  ): Promise<ResponseOf<(typeof meta)[Name]>>;
 }
 
 /** Never the same range twice, as mgmtd does it; also not from the next process of a test. */
@@ -108,7 +123,13 @@ export async function openTarget(folder: string, more: Partial<MetaTargetOptions
   const chunks = (more.chunks as RecordedChunks | undefined) ?? new RecordedChunks();
   const map = clusterMap(4);
   const target = await openMetaTarget({
-    folder, target: 1 as TargetId, logger: silent, crc32c, chunks, map: () => map, ownsRoot: true,
+    folder,
+    target: 1 as TargetId,
+    logger: silent,
+    crc32c,
+    chunks,
+    map: () => map,
+    ownsRoot: true,
     grantSequences: async (count) => {
       granted += count;
       return { first: granted - count + 1, last: granted };

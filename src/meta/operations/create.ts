@@ -1,14 +1,14 @@
 /** create: a regular file, opened for writing by the caller (its release says write: true). */
 import { IbexError } from '../../wire/errors.js';
-import { addEntry, entryKey, findEntry, type Entry } from '../dentries.js';
+import { addEntry, type Entry, entryKey, findEntry } from '../dentries.js';
 import { attributesOf, encodeLayout, FileType, InodeFlag, layoutOf, MODE_BITS } from '../inode.js';
 import { createInode, loadDirectory, loadFile, saveInode } from '../inodes.js';
 import type { MetaState } from '../state.js';
 import type { CallOrigin } from '../types.js';
+import { chooseLayout } from './layout-choice.js';
 import { groupOf } from './make.js';
 import { openFor } from './open.js';
 import type { Change, Response } from './operation.js';
-import { chooseLayout } from './layout-choice.js';
 
 export const create: Change<'create'> = {
   apply(state, request, origin) {
@@ -18,14 +18,18 @@ export const create: Change<'create'> = {
     if (existing !== undefined) return openExisting(state, request, existing, origin);
     const now = state.now();
     const layout = chooseLayout(state, directory, request.layout);
-    const inode = createInode(state, {
-      fid: state.fids.next(),
-      mode: FileType.file | (request.mode & MODE_BITS),
-      uid: request.uid,
-      gid: groupOf(directory, request.gid),
-      flags: InodeFlag.mayHaveChunks,
-      body: encodeLayout(layout),
-    }, now);
+    const inode = createInode(
+      state,
+      {
+        fid: state.fids.next(),
+        mode: FileType.file | (request.mode & MODE_BITS),
+        uid: request.uid,
+        gid: groupOf(directory, request.gid),
+        flags: InodeFlag.mayHaveChunks,
+        body: encodeLayout(layout),
+      },
+      now,
+    );
     addEntry(state, directory, key, { fid: inode.fid, type: FileType.file }, 0, now);
     openFor(state, origin, inode.fid, true);
     return { attributes: attributesOf(inode), layout, created: true };
@@ -35,7 +39,12 @@ export const create: Change<'create'> = {
   },
 };
 
-function openExisting(state: MetaState, request: { name: string; exclusive: boolean }, entry: Entry, origin: CallOrigin): Response<'create'> {
+function openExisting(
+  state: MetaState,
+  request: { name: string; exclusive: boolean },
+  entry: Entry,
+  origin: CallOrigin,
+): Response<'create'> {
   if (request.exclusive) throw new IbexError('ERR_EXISTS', JSON.stringify(request.name));
   if (entry.type === FileType.directory) throw new IbexError('ERR_IS_DIRECTORY', JSON.stringify(request.name));
   // A link or a special file came in between: the caller looks it up and follows or opens it.

@@ -12,10 +12,35 @@ import { setAttributes, settle } from './set-attributes.js';
 import { statistics, sync } from './target.js';
 import { getXattr, listXattrs, removeXattr, setXattr } from './xattr.js';
 
-export const reads = { lookup, getAttributes, readSymlink, readDirectory, getLayout, sync, getXattr, listXattrs, statistics } as const satisfies {
+export const reads = {
+  lookup,
+  getAttributes,
+  readSymlink,
+  readDirectory,
+  getLayout,
+  sync,
+  getXattr,
+  listXattrs,
+  statistics,
+} as const satisfies {
   readonly [Name in MetaName]?: Read<Name>;
 };
 
 export const changes = {
-  setAttributes, create, open, release, reopen, settle, makeDirectory, makeSymlink, makeNode, link, unlink, removeDirectory, rename, setLayout, setXattr, removeXattr,
+  setAttributes,
+  create,
+  open,
+  release,
+  reopen,
+  settle,
+  makeDirectory,
+  makeSymlink,
+  makeNode,
+  link,
+  unlink,
+  removeDirectory,
+  rename,
+  setLayout,
+  setXattr,
+  removeXattr,
 } as const satisfies { readonly [Name in MetaName]?: Change<Name> };

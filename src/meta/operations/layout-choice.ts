@@ -16,7 +16,8 @@ export function mergeDefaults(base: LayoutDefaults, own: Partial<LayoutDefaults>
     stripeSize: own?.stripeSize ?? base.stripeSize,
     stripeCount: own?.stripeCount ?? base.stripeCount,
   };
-  if (merged.stripeSize % STRIPE_ALIGNMENT !== 0) throw new IbexError('ERR_INVALID', `stripe size ${merged.stripeSize} is not a multiple of ${STRIPE_ALIGNMENT}`);
+  if (merged.stripeSize % STRIPE_ALIGNMENT !== 0)
+    throw new IbexError('ERR_INVALID', `stripe size ${merged.stripeSize} is not a multiple of ${STRIPE_ALIGNMENT}`);
   return merged;
 }
 

@@ -43,8 +43,10 @@ function asDefaults(inode: Inode): LayoutDefaults {
 }
 
 function checkUnused(state: MetaState, inode: Inode): void {
-  if (inode.size > 0) throw new IbexError('ERR_INVALID', `${formatFid(inode.fid)} has ${inode.size} bytes: only an empty file can get another layout`);
-  if (state.opens.isOpen(inode.fid)) throw new IbexError('ERR_INVALID', `${formatFid(inode.fid)} is open: only a closed file can get another layout`);
+  if (inode.size > 0)
+    throw new IbexError('ERR_INVALID', `${formatFid(inode.fid)} has ${inode.size} bytes: only an empty file can get another layout`);
+  if (state.opens.isOpen(inode.fid))
+    throw new IbexError('ERR_INVALID', `${formatFid(inode.fid)} is open: only a closed file can get another layout`);
 }
 
 /** The file was open for writing once, so empty chunks may be where it no longer will be. */

@@ -15,7 +15,12 @@ export function groupOf(directory: Inode, gid: number): number {
 }
 
 /** Creates the inode that `fields` describes for a directory that has no such name. */
-function make(state: MetaState, parent: Inode, name: string, fields: (directory: Inode) => Omit<NewInode, 'fid' | 'gid'> & { gid: number }): Inode {
+function make(
+  state: MetaState,
+  parent: Inode,
+  name: string,
+  fields: (directory: Inode) => Omit<NewInode, 'fid' | 'gid'> & { gid: number },
+): Inode {
   const key = entryKey(state, parent.fid, name);
   if (findEntry(state, key) !== undefined) throw new IbexError('ERR_EXISTS', JSON.stringify(name));
   const described = fields(parent);
@@ -44,8 +49,18 @@ export const makeSymlink: Change<'makeSymlink'> = {
   apply(state, { parent, name, target, uid, gid }) {
     const body = Buffer.from(target, 'utf8');
     if (body.length === 0) throw new IbexError('ERR_NOT_FOUND', `target of symbolic link ${JSON.stringify(name)} is empty`);
-    if (body.length > SYMLINK_BYTES_MAX) throw new IbexError('ERR_NAME_TOO_LONG', `target of symbolic link ${JSON.stringify(name)} has ${body.length} bytes, at most ${SYMLINK_BYTES_MAX}`);
-    const inode = make(state, loadDirectory(state, parent), name, () => ({ mode: FileType.symlink | 0o777, uid, gid, size: body.length, body }));
+    if (body.length > SYMLINK_BYTES_MAX)
+      throw new IbexError(
+        'ERR_NAME_TOO_LONG',
+        `target of symbolic link ${JSON.stringify(name)} has ${body.length} bytes, at most ${SYMLINK_BYTES_MAX}`,
+      );
+    const inode = make(state, loadDirectory(state, parent), name, () => ({
+      mode: FileType.symlink | 0o777,
+      uid,
+      gid,
+      size: body.length,
+      body,
+    }));
     return { attributes: attributesOf(inode) };
   },
 };

@@ -20,9 +20,11 @@ export const setXattr: Change<'setXattr'> = {
     if (mode === 'create' && before !== undefined) throw new IbexError('ERR_EXISTS', JSON.stringify(name));
     if (mode === 'replace' && before === undefined) throw missing(fid, name);
     const { xattrValueBytesMax, xattrTotalBytesMax } = state.limits;
-    if (value.length > xattrValueBytesMax) throw new IbexError('ERR_OVERFLOW', `value of ${JSON.stringify(name)} has ${value.length} bytes, at most ${xattrValueBytesMax}`);
+    if (value.length > xattrValueBytesMax)
+      throw new IbexError('ERR_OVERFLOW', `value of ${JSON.stringify(name)} has ${value.length} bytes, at most ${xattrValueBytesMax}`);
     const total = inode.xattrBytes + bytes.length + value.length - (before === undefined ? 0 : bytes.length + before.length);
-    if (total > xattrTotalBytesMax) throw new IbexError('ERR_NO_SPACE', `attributes of ${formatFid(fid)} would take ${total} bytes, at most ${xattrTotalBytesMax}`);
+    if (total > xattrTotalBytesMax)
+      throw new IbexError('ERR_NO_SPACE', `attributes of ${formatFid(fid)} would take ${total} bytes, at most ${xattrTotalBytesMax}`);
     state.store.put(key, Buffer.from(value));
     inode.xattrBytes = total;
     stampChange(inode, state.now());

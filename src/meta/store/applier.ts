@@ -112,7 +112,11 @@ export class Applier {
       return;
     }
     this.#options.applied(generation);
-    await generation.log.drop().catch((error: unknown) => this.#options.logger.warn({ err: error }, 'cannot remove an applied metadata log file; the next start does'));
+    await generation.log
+      .drop()
+      .catch((error: unknown) =>
+        this.#options.logger.warn({ err: error }, 'cannot remove an applied metadata log file; the next start does'),
+      );
   }
 
   /** Repeats `work` with growing pauses until it succeeds; undefined when the target closes first. */
@@ -126,7 +130,10 @@ export class Applier {
         return result;
       } catch (error) {
         if (this.trouble === undefined) {
-          this.#options.logger.error({ err: error, folder: this.#options.folder }, `cannot ${what}; the log keeps every change and it is tried again: free space or repair the disk`);
+          this.#options.logger.error(
+            { err: error, folder: this.#options.folder },
+            `cannot ${what}; the log keeps every change and it is tried again: free space or repair the disk`,
+          );
         }
         this.trouble = error as Error;
         this.#letGo();

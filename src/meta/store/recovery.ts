@@ -63,10 +63,12 @@ function checkComplete(logs: readonly { generation: number; path: string }[], ap
   const advice = `restore the missing file of ${folder}, or start once with --accept-loss to go on without it`;
   let expected = applied + 1;
   for (const log of logs) {
-    if (log.generation !== expected) throw new IbexError('ERR_IO', `metadata log file ${expected} is missing before ${log.path}; ${advice}`);
+    if (log.generation !== expected)
+      throw new IbexError('ERR_IO', `metadata log file ${expected} is missing before ${log.path}; ${advice}`);
     expected++;
   }
-  if (logs.length === 0 && applied > 0) throw new IbexError('ERR_IO', `metadata log file ${expected} is missing: the database is at ${applied}; ${advice}`);
+  if (logs.length === 0 && applied > 0)
+    throw new IbexError('ERR_IO', `metadata log file ${expected} is missing: the database is at ${applied}; ${advice}`);
 }
 
 function readEntries(files: readonly LogBytes[], appliedSequence: number, options: RecoveryOptions): Replay {
@@ -100,7 +102,11 @@ function judge(damage: Damage, files: readonly LogBytes[], options: RecoveryOpti
   const where = { file: damage.log.path, offset: damage.at, sequence: damage.sequence, laterEntries: after.length };
   if (after.some((entry) => entry.durable >= damage.sequence)) {
     const what = `metadata log ${damage.log.path} is damaged at byte ${damage.at} (entry ${damage.sequence}), and later entries say that it was on disk`;
-    if (!options.acceptLoss) throw new IbexError('ERR_IO', `${what}; restore the file, or start once with --accept-loss to give up entry ${damage.sequence} and the ${lost} after it`);
+    if (!options.acceptLoss)
+      throw new IbexError(
+        'ERR_IO',
+        `${what}; restore the file, or start once with --accept-loss to give up entry ${damage.sequence} and the ${lost} after it`,
+      );
     options.logger.error({ ...where, lost }, `${what}; going on without it as told`);
     return;
   }

@@ -8,7 +8,14 @@ import type { Key } from './key.js';
 /** Returns false to stop the scan. It must not change the store. */
 export type Visit = (key: Key, value: Buffer) => boolean;
 
-export function mergeScan(current: Generation, frozen: Generation | undefined, database: Database, prefix: Key, from: Key, visit: Visit): void {
+export function mergeScan(
+  current: Generation,
+  frozen: Generation | undefined,
+  database: Database,
+  prefix: Key,
+  from: Key,
+  visit: Visit,
+): void {
   const changed = changesFrom(current, frozen, prefix, from);
   let index = 0;
   for (const { key, value } of database.range(prefix, from)) {

@@ -66,6 +66,8 @@ export class Store {
   #journalPrevious: (Buffer | null | undefined)[] = [];
   #undoHooks: (() => void)[] = [];
   #inTransaction = false;
+  /** What is changed since the last commit; knows whether it was taken back. */
+  #batch: { failure?: IbexError } = {};
   #fatal: Error | undefined;
   #closed = false;
 
@@ -165,13 +167,20 @@ export class Store {
     if (this.#journalKeys.length > 0) this.#append();
     if (this.#fatal !== undefined) throw this.#unusable(this.#fatal);
     const room = this.#current.bytes > this.#generationBytesMax ? this.#applier.hurry() : undefined;
-    if (this.#options.durability === 'sync') return this.#durable.through < this.#sequence ? Promise.all([this.syncLog(), room]).then(() => undefined) : room;
+    if (this.#options.durability === 'sync')
+      return this.#durable.through < this.#sequence ? Promise.all([this.syncLog(), room]).then(() => undefined) : room;
     if (this.#durable.through < this.#sequence) this.#durable.syncSoon(SYNC_DELAY_MS);
     return room;
   }
 
-  /** Settles when everything that was changed before the call is on disk; commits what is not logged yet. */
+  /**
+   * Settles when everything that was changed before the call is on disk; rejects when it was taken back. The batch
+   * that the caller belongs to is committed first by whoever runs it, at the end of this turn.
+   */
   async syncLog(): Promise<void> {
+    const batch = this.#batch;
+    await undefined;
+    if (batch.failure !== undefined) throw batch.failure;
     if (this.#journalKeys.length > 0) this.#append();
     if (this.#fatal !== undefined) throw this.#unusable(this.#fatal);
     try {
@@ -236,18 +245,27 @@ export class Store {
     try {
       log.append(this.#writer.finish(this.#sequence + 1, this.#durable.through));
     } catch (error) {
-      this.#takeBack(0, 0);
-      if ((error as { cutFailed?: boolean }).cutFailed === true) this.#fail(error as Error, 'cannot cut a half-written entry off the metadata log');
-      const code = (error as NodeJS.ErrnoException).code;
-      const kind = code === 'ENOSPC' || code === 'EDQUOT' ? 'ERR_NO_SPACE' : 'ERR_IO';
-      throw new IbexError(kind, `cannot write metadata log ${log.path} (${code ?? (error as Error).message}); free space or repair the disk`, { cause: error });
+      throw this.#loseBatch(error as NodeJS.ErrnoException & { cutFailed?: boolean });
     }
+    this.#batch = {};
     this.#sequence++;
     this.#current.lastSequence = this.#sequence;
     this.#journalKeys = [];
     this.#journalPrevious = [];
     this.#undoHooks = [];
     this.#applier.wake();
+  }
+
+  /** The log did not take the batch: it never happened. */
+  #loseBatch(error: NodeJS.ErrnoException & { cutFailed?: boolean }): IbexError {
+    this.#takeBack(0, 0);
+    if (error.cutFailed === true) this.#fail(error, 'cannot cut a half-written entry off the metadata log');
+    const kind = error.code === 'ENOSPC' || error.code === 'EDQUOT' ? 'ERR_NO_SPACE' : 'ERR_IO';
+    const where = `cannot write metadata log ${this.#current.log.path} (${error.code ?? error.message})`;
+    const failure = new IbexError(kind, `${where}; free space or repair the disk`, { cause: error });
+    this.#batch.failure = failure;
+    this.#batch = {};
+    return failure;
   }
 
   #takeBack(keys: number, hooks: number): void {
@@ -274,17 +292,25 @@ export class Store {
     if (this.#current.bytes <= 2 * this.#generationBytesMax) return;
     const trouble = this.#applier.trouble;
     if (trouble === undefined) throw new IbexError('ERR_OVERLOADED', 'metadata database is behind its log');
-    throw new IbexError('ERR_NO_SPACE', `metadata database in ${this.#options.folder} takes no changes (${trouble.message}); free space or repair the disk`);
+    throw new IbexError(
+      'ERR_NO_SPACE',
+      `metadata database in ${this.#options.folder} takes no changes (${trouble.message}); free space or repair the disk`,
+    );
   }
 
   #fail(error: Error, what: string): void {
     if (this.#fatal !== undefined) return;
     this.#fatal = error;
-    this.#options.logger.fatal({ err: error, folder: this.#options.folder }, `${what}; check the disk, then start the daemon again: it recovers from what is on disk`);
+    this.#options.logger.fatal(
+      { err: error, folder: this.#options.folder },
+      `${what}; check the disk, then start the daemon again: it recovers from what is on disk`,
+    );
     this.#options.onFatal?.(error);
   }
 
   #unusable(error: Error): IbexError {
-    return error instanceof IbexError ? error : new IbexError('ERR_IO', `metadata target ${this.#options.folder} stopped: ${error.message}`, { cause: error });
+    return error instanceof IbexError
+      ? error
+      : new IbexError('ERR_IO', `metadata target ${this.#options.folder} stopped: ${error.message}`, { cause: error });
   }
 }

@@ -43,7 +43,10 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
       const owner = await readFile(path, 'utf8').catch(() => undefined);
       if (owner === undefined) continue;
       if (!(await isStale(owner))) {
-        throw new IbexError('ERR_OVERLOADED', `${folder} is in use by process ${owner.split(' ').slice(0, 2).reverse().join(' on ')}; stop it, or remove ${path} when it runs no more`);
+        throw new IbexError(
+          'ERR_OVERLOADED',
+          `${folder} is in use by process ${owner.split(' ').slice(0, 2).reverse().join(' on ')}; stop it, or remove ${path} when it runs no more`,
+        );
       }
       await removeStale(path, `${own}.stale`, owner);
     }
