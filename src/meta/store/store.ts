@@ -179,7 +179,7 @@ export class Store {
    */
   async syncLog(): Promise<void> {
     const batch = this.#batch;
-    await undefined;
+    await Promise.resolve();
     if (batch.failure !== undefined) throw batch.failure;
     if (this.#journalKeys.length > 0) this.#append();
     if (this.#fatal !== undefined) throw this.#unusable(this.#fatal);
