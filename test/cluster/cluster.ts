@@ -254,6 +254,7 @@ export function run(command: string, args: readonly string[], options: { input?:
         else resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
       },
     );
+    child.stdin?.on('error', () => {}); // a program may end without reading what it was given
     child.stdin?.end(options.input ?? '');
   });
 }

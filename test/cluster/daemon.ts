@@ -37,13 +37,14 @@ export class Daemon {
   start(): void {
     if (this.running) throw new Error(`${this.name} runs already`);
     const log = openSync(this.logFile, 'a');
-    // The pipe on stdin ends with this process, and --exit-with-parent ends the daemon with the pipe.
+    // The channel closes with this process, however it ends, and --exit-with-parent ends the daemon with the channel.
     this.#child = spawn(process.execPath, [...process.execArgv.filter((arg) => arg.startsWith('--enable-source-maps')), program, ...this.#arguments, '--exit-with-parent'], {
-      stdio: ['pipe', log, log],
+      stdio: ['ignore', log, log, 'ipc'],
       env: { ...process.env, ...this.#environment, NODE_V8_COVERAGE: '', NODE_OPTIONS: '' },
     });
     closeSync(log);
     const child = this.#child;
+    child.channel?.unref();
     running.add(child);
     child.once('exit', () => running.delete(child));
   }
