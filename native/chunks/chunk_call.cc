@@ -125,7 +125,7 @@ void ChunkCall::finish(int64_t result) {
   if (step_ == Step::kGate) return run();
   if (request_.operation == wire::ChunkOperation::kWrite) return finish_write(result);
   if (request_.operation == wire::ChunkOperation::kSync) return finish_sync(result);
-  if (request_.operation == wire::ChunkOperation::kRead && result >= 0) result += static_cast<int64_t>(read_bytes_);
+  if (request_.operation == wire::ChunkOperation::kRead) return finish_read(result);
   complete(result);
 }
 

@@ -50,7 +50,10 @@ class ChunkCall final : public DiskJob, public std::enable_shared_from_this<Chun
   // Reads (chunk_read.cc).
   bool wants_pipe() const;
   void run_read();
+  void finish_read(int64_t result);
   void read_ahead();
+  bool could_be_direct() const;
+  bool go_direct();
   int64_t read_blocking();
   int64_t fill_pipe(int fd);
   int64_t read_without_pipe(int fd);
@@ -89,6 +92,7 @@ class ChunkCall final : public DiskJob, public std::enable_shared_from_this<Chun
   Step step_ = Step::kGate;
   Buffer buffer_;
   std::shared_ptr<PipeSlice> pipe_;
+  bool direct_read_ = false;
   size_t read_bytes_ = 0;  // in buffer_, before the engine's part
   ReadAhead ahead_;
   ChunkAttributes attributes_;

@@ -15,6 +15,11 @@ namespace {
 // A first read at the start of a chunk counts as sequential from this size: smaller ones often only look at a
 // file's head.
 constexpr uint64_t kFirstSequentialReadBytesMin = 64U << 10;
+// What is remembered of direct reads: blocks of this size, so many of them (the first 4 GiB of a chunk; beyond,
+// blocks share a place, which only means that some are cached at their first read), for so long.
+constexpr uint64_t kReadBlockBytes = 256U << 10;
+constexpr uint64_t kReadBlocks = 16384;
+constexpr std::chrono::seconds kReadMemory{10};
 // Idle chunks closed when the process has run out of descriptors.
 constexpr size_t kEvictionsPerShortage = 64;
 
@@ -89,6 +94,16 @@ bool ChunkFile::enter(ChunkGate::Ticket* ticket) {
 ChunkGate::Ticket* ChunkFile::leave(ChunkGate::Ticket* ticket) {
   const std::lock_guard lock(mutex_);
   return gate_.leave(ticket);
+}
+
+bool ChunkFile::is_first_read(uint64_t offset, uint64_t length, std::chrono::steady_clock::time_point now) {
+  const std::lock_guard lock(mutex_);
+  if (now - blocks_read_at_ > kReadMemory) blocks_read_.assign(kReadBlocks, false);
+  blocks_read_at_ = now;
+  const uint64_t first = offset / kReadBlockBytes;
+  const bool fresh = !blocks_read_[first % kReadBlocks];
+  for (uint64_t block = first; block * kReadBlockBytes < offset + length; block++) blocks_read_[block % kReadBlocks] = true;
+  return fresh;
 }
 
 ReadAhead ChunkFile::note_read(uint64_t offset, uint64_t length, uint64_t window) {

@@ -3,11 +3,14 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <list>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "base/unique_fd.h"
 #include "chunks/chunk_gate.h"
@@ -60,6 +63,10 @@ class ChunkFile {
   bool enter(ChunkGate::Ticket* ticket);
   ChunkGate::Ticket* leave(ChunkGate::Ticket* ticket);
 
+  // Whether nobody has read this range past the page cache lately; from now on somebody has. Ranges that are
+  // read again soon are shared by several readers and worth a place in the page cache.
+  bool is_first_read(uint64_t offset, uint64_t length, std::chrono::steady_clock::time_point now);
+
   // Notes a read and says what to fetch ahead so that a sequential reader finds the disk busy.
   ReadAhead note_read(uint64_t offset, uint64_t length, uint64_t window);
 
@@ -76,6 +83,8 @@ class ChunkFile {
   uint64_t read_expected_ = 0;
   uint64_t read_ahead_end_ = 0;
   uint32_t read_streak_ = 0;
+  std::vector<bool> blocks_read_;  // by is_first_read; empty until the first
+  std::chrono::steady_clock::time_point blocks_read_at_{};
   // Guarded by the lock of ChunkFiles.
   uint32_t pins_ = 0;
   std::list<ChunkFile*>::iterator idle_position_;

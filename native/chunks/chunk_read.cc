@@ -1,10 +1,12 @@
-// Reads of a ChunkCall: cached bytes at once, others by the disk engine; large ranges through a pipe, so that
-// page-cache pages reach the socket without a copy.
+// Reads of a ChunkCall: cached bytes at once, others by the disk engine. Large ranges that are cached go through
+// a pipe, so that their pages reach the socket without a copy; large ones that are not, and that nobody has
+// read lately, go past the page cache, whose fresh pages cost more than the rest of a read.
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 
 #include "chunks/chunk_call.h"
 #include "chunks/disk_io.h"
@@ -45,14 +47,38 @@ bool ChunkCall::wants_pipe() const {
   return request_.length >= kPipeBytesMin && request_.offset % kPageBytes + request_.length <= PipePool::kSliceBytes;
 }
 
+bool ChunkCall::could_be_direct() const {
+  const uint32_t minimum = core_->options.direct_read_bytes_min;
+  return minimum > 0 && request_.length >= minimum && request_.offset % kPageBytes == 0 && request_.length % kPageBytes == 0 &&
+         target_->store()->takes_direct();
+}
+
+// For a range that is not cached: past the page cache if nobody has read it lately and a buffer is free.
+bool ChunkCall::go_direct() {
+  if (!could_be_direct() || !file_->is_first_read(request_.offset, request_.length, std::chrono::steady_clock::now())) return false;
+  if (!buffer_) buffer_ = core_->pool.allocate(request_.length);
+  if (!buffer_) return false;
+  pipe_.reset();
+  direct_read_ = true;
+  return true;
+}
+
 void ChunkCall::run_read() {
   if (request_.length == 0) return complete(0);
   ahead_ = file_->note_read(request_.offset, request_.length, core_->options.read_ahead_bytes);
   descriptors_ = file_->descriptors();
   if (descriptors_ == nullptr) return submit(Kind::kCall);
   fd = descriptors_->cached.get();
+  if (request_.length >= kPipeBytesMin && !is_cached(fd, request_.offset, request_.length)) {
+    if (!go_direct() || !descriptors_->direct) return submit(Kind::kCall);
+    fd = descriptors_->direct.get();
+    data = buffer_.data();
+    length = request_.length;
+    offset = request_.offset;
+    is_direct_read = true;
+    return submit(Kind::kRead);
+  }
   if (pipe_ != nullptr) {
-    if (!is_cached(fd, request_.offset, request_.length)) return submit(Kind::kCall);
     const int64_t filled = fill_pipe(fd);
     if (filled < 0) return submit(Kind::kCall);
     read_ahead();
@@ -68,18 +94,34 @@ void ChunkCall::run_read() {
   submit(Kind::kRead);
 }
 
+void ChunkCall::finish_read(int64_t result) {
+  if (result == -EINVAL && is_direct_read) {
+    target_->store()->refuse_direct();
+    is_direct_read = direct_read_ = false;
+    return submit(Kind::kCall);
+  }
+  complete(result < 0 ? result : result + static_cast<int64_t>(read_bytes_));
+}
+
 void ChunkCall::read_ahead() {
   if (ahead_.length == 0 || is_byte_cached(fd, ahead_.offset)) return;
   handler_.engine().submit(new ReadAheadJob(core_, file_.clone(), descriptors_, ahead_));
 }
 
 int64_t ChunkCall::read_blocking() {
-  if (descriptors_ == nullptr) {
-    const int opened = file_->open(false, false, core_->files, &descriptors_);
+  const bool was_open = descriptors_ != nullptr;
+  if (!was_open || direct_read_) {
+    const int opened = file_->open(false, could_be_direct(), core_->files, &descriptors_);
     if (opened == -ENOENT) return 0;  // a chunk that was never written has no bytes
     if (opened < 0) return opened;
   }
   const int file = descriptors_->cached.get();
+  if (!was_open && could_be_direct() && !is_cached(file, request_.offset, request_.length)) go_direct();
+  if (direct_read_ && descriptors_->direct) {
+    const int64_t result = read_once(descriptors_->direct.get(), buffer_.data(), request_.length, request_.offset);
+    if (result != -EINVAL) return result;
+    target_->store()->refuse_direct();
+  }
   if (ahead_.length > 0) {
     // The disk starts on all of it before this thread waits for the first part.
     readahead(file, static_cast<off64_t>(request_.offset), ahead_.offset + ahead_.length - request_.offset);

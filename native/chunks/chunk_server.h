@@ -41,9 +41,14 @@ struct ChunkServerOptions {
   DiskEngineKind engine = DiskEngineKind::kAutomatic;
   // Block in open, truncate, unlink and uncached splice; more than the disk's useful parallelism is waste.
   uint32_t disk_threads = 4;
-  // Writes at least this large whose offset is page-aligned bypass the page cache; 0: never.
+  // Writes at least this large whose offset is page-aligned bypass the page cache; 0: never. From here on a
+  // direct write was measured to cost half the CPU time of a cached one (no copy, no fresh pages), and its sync
+  // has nothing left to write; at 64 KiB it is the other way about.
   uint32_t direct_write_bytes_min = 256U << 10;
-  // Read-ahead of a chunk that is read sequentially.
+  // Reads at least this large of page-aligned ranges that are not cached bypass the page cache the first time;
+  // a second reader within seconds fills it for the others. 0: never. Measured: a third of the CPU time.
+  uint32_t direct_read_bytes_min = 256U << 10;
+  // Read-ahead, through the page cache, of a chunk that is read sequentially.
   uint32_t read_ahead_bytes = 4U << 20;
   ChunkLimits limits;
 };

@@ -85,7 +85,7 @@ int ChunkStore::open_chunk(const ChunkName& name, bool create, uint32_t* stamp) 
 
 int ChunkStore::reopen_direct(int fd) {
   // By descriptor, not by name: the name may belong to another file by now.
-  const int direct = ::open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC);
+  const int direct = ::open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_RDWR | O_DIRECT | O_CLOEXEC);
   if (direct >= 0) return direct;
   const int error_number = errno;
   if (error_number == EINVAL || error_number == ENOENT) refuse_direct();  // ENOENT: no /proc

@@ -39,6 +39,8 @@ class DiskJob {
   // In a disk thread whatever the engine. Writes through the page cache are: most file systems cannot do them
   // without waiting, so io_uring would only hand them to workers of its own, one at a time for each file.
   bool in_thread = false;
+  // A read past the page cache: it comes short only at the end of the file, and could not go on from there.
+  bool is_direct_read = false;
   int fd = -1;
   uint8_t* data = nullptr;
   size_t length = 0;

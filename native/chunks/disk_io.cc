@@ -18,6 +18,13 @@ int64_t read_fully(int fd, uint8_t* into, size_t length, uint64_t offset) {
   return static_cast<int64_t>(moved);
 }
 
+int64_t read_once(int fd, uint8_t* into, size_t length, uint64_t offset) {
+  for (;;) {
+    const ssize_t moved = pread(fd, into, length, static_cast<off_t>(offset));
+    if (moved >= 0 || errno != EINTR) return moved >= 0 ? moved : -errno;
+  }
+}
+
 int64_t write_fully(int fd, const uint8_t* from, size_t length, uint64_t offset) {
   size_t moved = 0;
   while (moved < length) {

@@ -105,6 +105,7 @@ void DiskThreads::work() {
 int64_t DiskThreads::execute(DiskJob& job) {
   if (job.kind == DiskJob::Kind::kCall) return job.call();
   if (job.kind == DiskJob::Kind::kSync) return fdatasync(job.fd) == 0 ? 0 : -errno;
+  if (job.is_direct_read) return read_once(job.fd, job.data, job.length, job.offset);
   if (job.kind == DiskJob::Kind::kRead) return read_fully(job.fd, job.data, job.length, job.offset);
   return write_fully(job.fd, job.data, job.length, job.offset);
 }

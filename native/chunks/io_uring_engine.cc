@@ -123,7 +123,7 @@ class IoUringEngine final : public DiskEngine {
     const bool moves = job->kind != DiskJob::Kind::kSync;
     const bool again = result == -EAGAIN || result == -EINTR;
     if (result > 0 && moves) job->moved_ += static_cast<size_t>(result);
-    if (again || (moves && result > 0 && job->moved_ < job->length)) {
+    if (again || (moves && result > 0 && job->moved_ < job->length && !job->is_direct_read)) {
       waiting_.push(job);
       flush_at_round_end();
       return;

@@ -78,6 +78,7 @@ class Model {
 TEST_CASE("random operations, each waited for, give what a model in memory gives") {
   with_each_engine([](ChunkServerOptions options) {
     options.direct_write_bytes_min = 32768;
+    options.direct_read_bytes_min = 4096;
     options.limits.open_files_max = 8;
     TemporaryFolder folder;
     TestServer server(options, 2);

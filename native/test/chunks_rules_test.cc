@@ -1,6 +1,7 @@
 // Chunk names, request checks, the gate and the read-ahead: decisions without a disk.
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <set>
 #include <vector>
 
@@ -145,6 +146,19 @@ TEST_CASE("the gate keeps truncation alone, and direct writes apart from cached 
   CHECK(cut.next == nullptr);
   CHECK(gate.leave(&cut) == &after);
   CHECK(gate.leave(&after) == nullptr);
+}
+
+TEST_CASE("a range that is read again within seconds is no first read") {
+  ChunkFile file(nullptr, {});
+  const auto start = std::chrono::steady_clock::now();
+  constexpr uint64_t kMiB = 1U << 20;
+  // Out of order is first all the same.
+  CHECK(file.is_first_read(kMiB, kMiB, start));
+  CHECK(file.is_first_read(0, kMiB, start));
+  CHECK(file.is_first_read(8 * kMiB, kMiB / 4, start));
+  CHECK(file.is_first_read(8 * kMiB + kMiB / 4, kMiB / 4, start));
+  CHECK_FALSE(file.is_first_read(kMiB, kMiB, start + std::chrono::seconds(9)));
+  CHECK(file.is_first_read(kMiB, kMiB, start + std::chrono::seconds(30)));
 }
 
 TEST_CASE("read-ahead follows a sequential reader in half windows and leaves others alone") {
