@@ -1,9 +1,11 @@
 // `npm test [-- PATTERN...]`: sets up, runs every test, and prints `N passed, N failed` as its last line.
 // A pattern is a part of a test file's path (`meta`, `cli/size`), or `native`, or one of its builds (`native/asan`).
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { createInterface } from 'node:readline';
 import { root } from './install.mjs';
-import { progress, run, runOnTerminal } from './setup/process.mjs';
+import { progress, run } from './setup/process.mjs';
 import { main, setup } from './setup.mjs';
 import { addCounts, countTap, emptyCounts } from './test/counts.mjs';
 import { testNative, variants } from './test/native.mjs';
@@ -27,21 +29,38 @@ async function ensureTapPlugins() {
   await run(join(root, 'node_modules', '.bin', 'tap'), ['build']);
 }
 
+/** Says in a line how each file ended; of one that failed also what failed in it. */
+function tellFile(line, details) {
+  const [, result, name, time = ''] = /^(not ok|ok) \d+ - (.*?)(?: # (.*))?$/.exec(line) ?? [];
+  if (result === undefined) return;
+  console.log(`${result === 'ok' ? 'ok    ' : 'failed'} ${name}${time === '' ? '' : ` (${time.replace('time=', '')})`}`);
+  if (result === 'not ok') console.log(details.filter((detail) => /^ {4}(?! *(ok \d|1\.\.|# time=|$))/.test(detail)).join('\n'));
+}
+
+/** Runs tap and reads its TAP as it comes; what the tests write on stderr passes through. */
+function runTap(files) {
+  return new Promise((resolve) => {
+    const args = ['run', '--reporter=tap', ...files];
+    const child = spawn(join(root, 'node_modules', '.bin', 'tap'), args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
+    const lines = [];
+    let fileStart = 0;
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      lines.push(line);
+      if (!/^(not )?ok /.test(line)) return;
+      tellFile(line, lines.slice(fileStart, -1));
+      fileStart = lines.length;
+    });
+    child.once('error', (error) => resolve({ code: 127, text: error.message }));
+    child.once('close', (code) => resolve({ code: code ?? 1, text: lines.join('\n') }));
+  });
+}
+
 async function testTypescript(files) {
   if (files.length === 0) return emptyCounts();
   progress(`${files.length} test files`);
   await ensureTapPlugins();
-  mkdirSync(join(root, '.tap'), { recursive: true });
-  const results = join(root, '.tap', 'results.tap');
-  rmSync(results, { force: true });
-  const reporter = process.stdout.isTTY ? 'base' : 'terse';
-  const code = await runOnTerminal(join(root, 'node_modules', '.bin', 'tap'), [
-    'run',
-    `--reporter=${reporter}`,
-    `--output-file=${results}`,
-    ...files,
-  ]);
-  const counts = existsSync(results) ? countTap(readFileSync(results, 'utf8')) : emptyCounts();
+  const { code, text } = await runTap(files);
+  const counts = countTap(text);
   if (code !== 0 && counts.failed === 0) return addCounts(counts, { ...emptyCounts(), failed: 1, failures: [`tap: exit code ${code}`] });
   return counts;
 }

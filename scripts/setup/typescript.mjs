@@ -12,10 +12,6 @@ function sourcesDigest() {
   return digestFiles(sources, { extensions: ['.ts', '.json'] });
 }
 
-export function typescriptIsCurrent() {
-  return readStamp(stampFile) === sourcesDigest();
-}
-
 /** A source that was removed must not live on in dist: its tests would still run. */
 function removeOrphans(folder) {
   const output = join(distFolder, folder);
