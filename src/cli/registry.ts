@@ -71,7 +71,3 @@ export const commands: readonly CommandEntry[] = [
   { name: 'completion', group: tools, summary: 'completion script for bash, zsh or fish', load: () => import('./commands/completion.js') },
   { name: 'version', group: tools, summary: 'versions of ibexfs, its protocol and Node', load: () => import('./commands/version.js') },
 ];
-
-export function findCommand(words: readonly string[]): CommandEntry | undefined {
-  return commands.find(({ name }) => name === words.join(' ') || name === words[0]);
-}
