@@ -1,5 +1,5 @@
 // Micro-benchmark of the transport over loopback, beside plain send/recv of the same sizes in the same run:
-// 1 MiB data frames one way, and 64-byte requests and answers with 32 in flight. Two threads each time.
+// 1 MiB data frames one way, 4 KiB writes and 64-byte requests with 32 in flight. Two threads each time.
 // Usage: bench_transport [SECONDS per contender and round]
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -90,21 +90,21 @@ double plain_data(double seconds) {
 }
 
 // A window of requests goes out in one send, and the answers come back in one: the most that batching can give.
-double plain_requests(double seconds) {
+double plain_requests(double seconds, size_t request_bytes, size_t answer_bytes) {
   auto [client, server] = socket_pair();
-  std::thread answerer([fd = server.get()] {
-    std::vector<uint8_t> buffer(kSmallBytes * 2 * kDepth);
-    for (;;) {
-      const ssize_t got = recv(fd, buffer.data(), buffer.size(), 0);
-      if (got <= 0 || send(fd, buffer.data(), static_cast<size_t>(got), MSG_NOSIGNAL) != got) return;
+  std::thread answerer([fd = server.get(), request_bytes, answer_bytes] {
+    std::vector<uint8_t> buffer(request_bytes * kDepth);
+    while (receive_all(fd, buffer.data(), buffer.size())) {
+      if (send(fd, buffer.data(), answer_bytes * kDepth, MSG_NOSIGNAL) <= 0) return;
     }
   });
-  std::vector<uint8_t> window(kSmallBytes * 2 * kDepth, 1);
+  std::vector<uint8_t> window(request_bytes * kDepth, 1);
+  std::vector<uint8_t> answers(answer_bytes * kDepth);
   const auto begin = MonotonicClock::now();
   uint64_t requests = 0;
   while (seconds_since(begin) < seconds) {
     if (send(client.get(), window.data(), window.size(), 0) != static_cast<ssize_t>(window.size())) die("send");
-    if (!receive_all(client.get(), window.data(), window.size())) die("recv");
+    if (!receive_all(client.get(), answers.data(), answers.size())) die("recv");
     requests += kDepth;
   }
   const double elapsed = seconds_since(begin);
@@ -160,11 +160,11 @@ class Server final : public FrameHandler {
 // Keeps a number of requests in flight: each answer sends the next.
 class Client final : public FrameHandler {
  public:
-  explicit Client(bool data) : data_(data), buffer_(kDataBytes, 1) {}
+  explicit Client(size_t data_bytes) : buffer_(data_bytes, 1) {}
 
   void send_one(const std::shared_ptr<Connection>& connection) {
     OutgoingFrame frame;
-    if (data_) {
+    if (!buffer_.empty()) {
       frame.header.type = static_cast<uint8_t>(wire::FrameType::kChunkRequest);
       frame.body = FrameBody::of(wire::ChunkRequest{});
       frame.data = buffer_;
@@ -187,15 +187,14 @@ class Client final : public FrameHandler {
   std::atomic<bool> closed{false};
 
  private:
-  const bool data_;
   const std::vector<uint8_t> buffer_;
 };
 
-double transport_answers(double seconds, bool data, int in_flight) {
+double transport_answers(double seconds, size_t data_bytes, int in_flight) {
   Sink sink;
   Observer observer;
   Server server;
-  Client client(data);
+  Client client(data_bytes);
   auto server_reactor = Reactor::create().take();
   ListenerOptions options;
   options.host = "127.0.0.1";
@@ -245,9 +244,12 @@ int main(int argc, char** argv) {
   const double seconds = argc > 1 ? std::atof(argv[1]) : 1.0;
   compare(
       "1 MiB data frames, one way", "MB/s", [&] { return plain_data(seconds); },
-      [&] { return transport_answers(seconds, true, kDataInFlight) * kDataBytes / 1e6; });
+      [&] { return transport_answers(seconds, kDataBytes, kDataInFlight) * kDataBytes / 1e6; });
   compare(
-      "64-byte requests, 32 in flight", "1/s", [&] { return plain_requests(seconds); },
-      [&] { return transport_answers(seconds, false, kDepth); });
+      "4 KiB writes, 32 in flight", "1/s", [&] { return plain_requests(seconds, 128 + 4096, 96); },
+      [&] { return transport_answers(seconds, 4096, kDepth); });
+  compare(
+      "64-byte requests, 32 in flight", "1/s", [&] { return plain_requests(seconds, 2 * kSmallBytes, 2 * kSmallBytes); },
+      [&] { return transport_answers(seconds, 0, kDepth); });
   return 0;
 }
