@@ -31,8 +31,15 @@ const char* operation_name(wire::ChunkOperation operation) {
 ChunkCall::ChunkCall(std::shared_ptr<ChunkCore> core, ChunkHandler& handler, const std::shared_ptr<Connection>& connection,
                      std::shared_ptr<ChunkPeer> peer, const wire::FrameHeader& header, const CheckedRequest& request,
                      std::shared_ptr<ChunkTarget> target)
-    : core_(std::move(core)), handler_(handler), connection_(connection), peer_(std::move(peer)), request_(request),
-      request_id_(header.request_id), map_version_(header.map_version), operation_(header.operation), target_(std::move(target)) {
+    : core_(std::move(core)),
+      handler_(handler),
+      connection_(connection),
+      peer_(std::move(peer)),
+      request_(request),
+      request_id_(header.request_id),
+      map_version_(header.map_version),
+      operation_(header.operation),
+      target_(std::move(target)) {
   ticket_.call = this;
 }
 

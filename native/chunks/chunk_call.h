@@ -17,7 +17,8 @@ class ChunkCall final : public DiskJob, public std::enable_shared_from_this<Chun
  public:
   // The request has been admitted with request.length bytes; the call releases them when it goes.
   ChunkCall(std::shared_ptr<ChunkCore> core, ChunkHandler& handler, const std::shared_ptr<Connection>& connection,
-            std::shared_ptr<ChunkPeer> peer, const wire::FrameHeader& header, const CheckedRequest& request, std::shared_ptr<ChunkTarget> target);
+            std::shared_ptr<ChunkPeer> peer, const wire::FrameHeader& header, const CheckedRequest& request,
+            std::shared_ptr<ChunkTarget> target);
   ~ChunkCall() override;
 
   // Memory for the data, before start; false: none now, the peer is asked again.
@@ -83,8 +84,8 @@ class ChunkCall final : public DiskJob, public std::enable_shared_from_this<Chun
   const CheckedRequest request_;
   const uint64_t request_id_;
   const uint64_t map_version_;
-  const uint16_t operation_;  // as the client gave it
-  std::shared_ptr<ChunkCall> self_;  // while the gate or the engine has the call
+  const uint16_t operation_;             // as the client gave it
+  std::shared_ptr<ChunkCall> self_;      // while the gate or the engine has the call
   std::shared_ptr<ChunkTarget> target_;  // until answered; null when refused
   ChunkPin file_;
   std::shared_ptr<ChunkDescriptors> descriptors_;  // that the disk work in flight uses

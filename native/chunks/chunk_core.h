@@ -19,8 +19,13 @@ namespace ibexfs {
 
 struct ChunkCore : std::enable_shared_from_this<ChunkCore> {
   ChunkCore(const ChunkServerOptions& server_options, EventSink& sink, BufferPool& buffer_pool)
-      : options(server_options), events(sink), pool(buffer_pool), pipes(options.limits.pipes_max), files(options.limits.open_files_max),
-        admission(options.limits), threads(std::make_unique<DiskThreads>(options.disk_threads)) {}
+      : options(server_options),
+        events(sink),
+        pool(buffer_pool),
+        pipes(options.limits.pipes_max),
+        files(options.limits.open_files_max),
+        admission(options.limits),
+        threads(std::make_unique<DiskThreads>(options.disk_threads)) {}
 
   std::shared_ptr<ChunkTarget> find_target(uint32_t id) const {
     const std::shared_lock lock(targets_mutex);

@@ -46,7 +46,7 @@ struct ReadAhead {
 
 class ChunkFile {
  public:
-  ChunkFile(std::shared_ptr<ChunkStore> store, ChunkName name) : store_(std::move(store)), name_(name) {}
+  ChunkFile(std::shared_ptr<ChunkStore> store, const ChunkName& name) : store_(std::move(store)), name_(name) {}
 
   ChunkStore& store() const { return *store_; }
   const ChunkName& name() const { return name_; }
@@ -134,7 +134,8 @@ class ChunkFiles {
   };
   struct KeyHash {
     size_t operator()(const Key& key) const {
-      return mix_bits(key.name.fid.sequence ^ mix_bits((uint64_t{key.name.fid.object} << 32) | (key.name.column << 16) | key.store_serial));
+      return mix_bits(key.name.fid.sequence ^
+                      mix_bits((uint64_t{key.name.fid.object} << 32) | (key.name.column << 16) | key.store_serial));
     }
   };
 

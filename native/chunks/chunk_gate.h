@@ -57,7 +57,8 @@ class ChunkGate {
  private:
   bool fits(const Ticket& ticket) const {
     return std::none_of(active_.begin(), active_.end(), [&](const Ticket* other) {
-      return ticket.mode == Mode::kExclusive || other->mode != ticket.mode || (ticket.begin < other->end && other->begin < ticket.end);
+      return ticket.mode == Mode::kExclusive || other->mode != ticket.mode ||
+             (ticket.begin < other->end && other->begin < ticket.end);
     });
   }
 

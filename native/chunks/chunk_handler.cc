@@ -22,7 +22,8 @@ const std::shared_ptr<ChunkPeer>& ChunkHandler::peer_of(const std::shared_ptr<Co
   return peer;
 }
 
-std::shared_ptr<ChunkCall> ChunkHandler::admit(const std::shared_ptr<Connection>& connection, const wire::FrameHeader& header, Bytes body) {
+std::shared_ptr<ChunkCall> ChunkHandler::admit(const std::shared_ptr<Connection>& connection, const wire::FrameHeader& header,
+                                               Bytes body) {
   CheckedRequest request = check_chunk_request(header, body);
   std::shared_ptr<ChunkTarget> target;
   if (request.verdict == StatusCode::kOk) {
@@ -81,6 +82,8 @@ bool ChunkHandler::finish_some() {
   return true;
 }
 
-void ChunkHandler::on_closed(const std::shared_ptr<Connection>& connection, const Status&) { peers_.erase(connection->id()); }
+void ChunkHandler::on_closed(const std::shared_ptr<Connection>& connection, const Status&) {
+  peers_.erase(connection->id());
+}
 
 }  // namespace ibexfs

@@ -25,8 +25,8 @@ std::string chunk_folder_path(uint16_t folder) {
 std::string chunk_path(const ChunkName& name) {
   std::array<char, 64> text{};
   const uint16_t folder = chunk_folder(name);
-  std::snprintf(text.data(), text.size(), "%02x/%02x/%" PRIx64 ".%" PRIx32 ".%" PRIu32, folder >> 8, folder & 0xff, name.fid.sequence,
-                name.fid.object, name.column);
+  std::snprintf(text.data(), text.size(), "%02x/%02x/%" PRIx64 ".%" PRIx32 ".%" PRIu32, folder >> 8, folder & 0xff,
+                name.fid.sequence, name.fid.object, name.column);
   return text.data();
 }
 

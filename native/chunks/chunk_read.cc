@@ -55,7 +55,8 @@ bool ChunkCall::could_be_direct() const {
 
 // For a range that is not cached: past the page cache if nobody has read it lately and a buffer is free.
 bool ChunkCall::go_direct() {
-  if (!could_be_direct() || !file_->is_first_read(request_.offset, request_.length, std::chrono::steady_clock::now())) return false;
+  if (!could_be_direct() || !file_->is_first_read(request_.offset, request_.length, std::chrono::steady_clock::now()))
+    return false;
   if (!buffer_) buffer_ = core_->pool.allocate(request_.length);
   if (!buffer_) return false;
   pipe_.reset();

@@ -7,13 +7,14 @@ namespace ibexfs {
 namespace {
 
 bool is_known(uint16_t operation) {
-  return operation >= static_cast<uint16_t>(wire::ChunkOperation::kRead) && operation <= static_cast<uint16_t>(wire::ChunkOperation::kRemove);
+  return operation >= static_cast<uint16_t>(wire::ChunkOperation::kRead) &&
+         operation <= static_cast<uint16_t>(wire::ChunkOperation::kRemove);
 }
 
 // What this version does not use must be zero, so that a later one can give it a meaning.
 bool unused_are_zero(const wire::ChunkRequest& request) {
-  return request.flags == 0 && request.remote_address == 0 && request.remote_key == 0 && request.group_epoch == 0 && request.reserved == 0 &&
-         request.fid_version == 0;
+  return request.flags == 0 && request.remote_address == 0 && request.remote_key == 0 && request.group_epoch == 0 &&
+         request.reserved == 0 && request.fid_version == 0;
 }
 
 bool lengths_fit(wire::ChunkOperation operation, const wire::ChunkRequest& request, uint32_t data_length) {
@@ -40,7 +41,8 @@ CheckedRequest check_chunk_request(const wire::FrameHeader& header, Bytes body) 
   }
   checked.operation = static_cast<wire::ChunkOperation>(header.operation);
   if (!unused_are_zero(request) || !lengths_fit(checked.operation, request, header.data_length)) return checked;
-  if (request.column >= kColumnsMax || request.offset >= kChunkBytesMax || request.length > kChunkBytesMax - 1 - request.offset) return checked;
+  if (request.column >= kColumnsMax || request.offset >= kChunkBytesMax || request.length > kChunkBytesMax - 1 - request.offset)
+    return checked;
   checked.target = request.target;
   checked.name = {{request.fid_sequence, request.fid_object, 0}, request.column};
   checked.offset = request.offset;

@@ -37,7 +37,7 @@ void survive_file_size_limit() {
 
 }  // namespace
 
-ChunkServer::ChunkServer(ChunkServerOptions options, EventSink& events, BufferPool& pool)
+ChunkServer::ChunkServer(const ChunkServerOptions& options, EventSink& events, BufferPool& pool)
     : core_(std::make_shared<ChunkCore>(fitted(options), events, pool)) {
   survive_file_size_limit();
 }
@@ -130,7 +130,8 @@ Status ChunkServer::remove_target(uint32_t id, std::chrono::milliseconds timeout
   const bool idle = target->wait_until_idle(timeout);
   core_->files.forget(*target->store());
   if (idle) return {};
-  return {StatusCode::kTimedOut, "target " + std::to_string(id) + " (" + target->store()->path() + ") still has requests on its disk"};
+  return {StatusCode::kTimedOut,
+          "target " + std::to_string(id) + " (" + target->store()->path() + ") still has requests on its disk"};
 }
 
 Result<TargetUsage> ChunkServer::usage(uint32_t id) const {
@@ -145,7 +146,8 @@ ChunkStatistics ChunkServer::statistics() const {
     const std::shared_lock lock(core_->targets_mutex);
     for (const auto& [id, target] : core_->targets) statistics.targets.push_back(target->statistics());
   }
-  std::sort(statistics.targets.begin(), statistics.targets.end(), [](const auto& a, const auto& b) { return a.target < b.target; });
+  std::sort(statistics.targets.begin(), statistics.targets.end(),
+            [](const auto& a, const auto& b) { return a.target < b.target; });
   statistics.refused = core_->refused.load(std::memory_order_relaxed);
   statistics.requests_in_flight = core_->admission.requests();
   statistics.requests_in_flight_max = core_->admission.requests_high_water();

@@ -57,7 +57,7 @@ struct ChunkCore;
 
 class ChunkServer {
  public:
-  ChunkServer(ChunkServerOptions options, EventSink& events, BufferPool& pool);
+  ChunkServer(const ChunkServerOptions& options, EventSink& events, BufferPool& pool);
   // Detaches the reactors that are still attached: they must exist, and nothing may drive them any more.
   // `pool` and `events` must live until the connections are gone too.
   ~ChunkServer();

@@ -42,7 +42,8 @@ Status ChunkStore::set_up() {
   }
   chunks_fd_.reset(openat(root.get(), "chunks", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!chunks_fd_) return Status::from_errno(errno, "open " + path_ + "/chunks");
-  if (faccessat(chunks_fd_.get(), ".", W_OK | X_OK, AT_EACCESS) != 0) return Status::from_errno(errno, "write access to " + path_ + "/chunks");
+  if (faccessat(chunks_fd_.get(), ".", W_OK | X_OK, AT_EACCESS) != 0)
+    return Status::from_errno(errno, "write access to " + path_ + "/chunks");
   return {};
 }
 
@@ -145,7 +146,8 @@ int ChunkStore::make_entry_durable(const ChunkName& name, uint32_t stamp) {
 }
 
 Result<TargetUsage> ChunkStore::usage() const {
-  if (has_vanished()) return Status(StatusCode::kIoError, "target folder " + path_ + " has vanished: it was removed, replaced or mounted over");
+  if (has_vanished())
+    return Status(StatusCode::kIoError, "target folder " + path_ + " has vanished: it was removed, replaced or mounted over");
   struct statvfs found {};
   if (fstatvfs(chunks_fd_.get(), &found) != 0) return Status::from_errno(errno, "statvfs " + path_);
   TargetUsage usage;

@@ -18,7 +18,9 @@ void ChunkCall::run_stat() {
   complete(0);
 }
 
-int64_t ChunkCall::stat_blocking() { return target_->store()->stat_chunk(request_.name, &attributes_); }
+int64_t ChunkCall::stat_blocking() {
+  return target_->store()->stat_chunk(request_.name, &attributes_);
+}
 
 void ChunkCall::run_sync() {
   slow = true;

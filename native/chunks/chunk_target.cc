@@ -69,10 +69,12 @@ void ChunkTarget::report_fault(int error_number, const char* operation, const Ch
     next_report_ = now + kReportInterval;
     unreported = std::exchange(unreported_, 0);
   }
-  const std::string what = std::string(operation) + " of chunk " + store_->chunk_file_path(name) + " (target " + std::to_string(id_) + ")";
-  std::string text = error_number == ESTALE
-                         ? what + ": the target's folder has vanished: it was removed, replaced or mounted over; restore it and restart"
-                         : Status::from_errno(error_number, what).message();
+  const std::string what =
+      std::string(operation) + " of chunk " + store_->chunk_file_path(name) + " (target " + std::to_string(id_) + ")";
+  std::string text =
+      error_number == ESTALE
+          ? what + ": the target's folder has vanished: it was removed, replaced or mounted over; restore it and restart"
+          : Status::from_errno(error_number, what).message();
   if (unreported > 0) text += "; " + std::to_string(unreported) + " more since the last report";
 
   wire::TargetEvent event;

@@ -101,7 +101,8 @@ class DiskEngine {
 
   // kAutomatic takes io_uring where the kernel lets us and threads where not; `note` then says why not.
   // kIoUring fails where io_uring is refused. Call it on the driving thread, or before the reactor is driven.
-  static Result<std::unique_ptr<DiskEngine>> create(DiskEngineKind kind, Reactor& reactor, DiskThreads& threads, std::string* note);
+  static Result<std::unique_ptr<DiskEngine>> create(DiskEngineKind kind, Reactor& reactor, DiskThreads& threads,
+                                                    std::string* note);
 };
 
 // Why io_uring cannot be used on this machine; ok when it can. For `doctor` and logs.

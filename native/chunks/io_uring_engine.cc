@@ -160,6 +160,8 @@ Result<std::unique_ptr<DiskEngine>> create_io_uring_engine(Reactor& reactor, Dis
   return std::unique_ptr<DiskEngine>(std::move(engine));
 }
 
-Status probe_io_uring() { return IoUringRing::create(2).status(); }
+Status probe_io_uring() {
+  return IoUringRing::create(2).status();
+}
 
 }  // namespace ibexfs

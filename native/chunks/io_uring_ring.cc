@@ -27,8 +27,12 @@ int io_uring_register(int fd, uint32_t what, void* argument, uint32_t count) {
   return static_cast<int>(syscall(SYS_io_uring_register, fd, what, argument, count));
 }
 
-uint32_t load(const uint32_t* shared) { return __atomic_load_n(shared, __ATOMIC_ACQUIRE); }
-void store(uint32_t* shared, uint32_t value) { __atomic_store_n(shared, value, __ATOMIC_RELEASE); }
+uint32_t load(const uint32_t* shared) {
+  return __atomic_load_n(shared, __ATOMIC_ACQUIRE);
+}
+void store(uint32_t* shared, uint32_t value) {
+  __atomic_store_n(shared, value, __ATOMIC_RELEASE);
+}
 
 // Why io_uring_setup failed, in words that tell an operator where to look.
 Status refusal(int error_number) {

@@ -9,7 +9,8 @@ namespace {
 
 class ThreadEngine final : public DiskEngine {
  public:
-  ThreadEngine(Reactor& reactor, DiskThreads& threads) : reactor_(reactor), threads_(threads), mailbox_(std::make_shared<DiskMailbox>(reactor)) {}
+  ThreadEngine(Reactor& reactor, DiskThreads& threads)
+      : reactor_(reactor), threads_(threads), mailbox_(std::make_shared<DiskMailbox>(reactor)) {}
 
   void submit(DiskJob* job) override {
     mailbox_->expect();
@@ -48,7 +49,8 @@ class ThreadEngine final : public DiskEngine {
 
 }  // namespace
 
-Result<std::unique_ptr<DiskEngine>> DiskEngine::create(DiskEngineKind kind, Reactor& reactor, DiskThreads& threads, std::string* note) {
+Result<std::unique_ptr<DiskEngine>> DiskEngine::create(DiskEngineKind kind, Reactor& reactor, DiskThreads& threads,
+                                                       std::string* note) {
   if (kind != DiskEngineKind::kThreads) {
     auto ring = create_io_uring_engine(reactor, threads);
     if (ring.ok() || kind == DiskEngineKind::kIoUring) return ring;

@@ -1,7 +1,8 @@
 // What the chunk server reaches on this machine, each figure beside its limit in the same run: warm reads beside
 // a plain TCP stream, synced writes beside write+fsync, and small random operations. CPU seconds are of this
 // process (server and client) and of the whole machine. Not a test: what it prints depends on the machine.
-//   bench_chunks [--engine automatic|io_uring|threads] [--direct BYTES] [--direct-read BYTES] [--mib N] [--folder PATH] [--only WORDS]
+//   bench_chunks [--engine automatic|io_uring|threads] [--direct BYTES] [--direct-read BYTES] [--mib N] [--folder PATH] [--only
+//   WORDS]
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -44,7 +45,8 @@ struct Options {
 class SilentSink final : public EventSink {
  public:
   bool push(wire::EventKind, void*, size_t, std::initializer_list<Bytes> tails) override {
-    for (const Bytes tail : tails) std::fprintf(stderr, "%.*s\n", static_cast<int>(tail.size()), reinterpret_cast<const char*>(tail.data()));
+    for (const Bytes tail : tails)
+      std::fprintf(stderr, "%.*s\n", static_cast<int>(tail.size()), reinterpret_cast<const char*>(tail.data()));
     return true;
   }
   void when_room(std::function<void()> retry) override { retry(); }
@@ -55,8 +57,8 @@ double machine_cpu_seconds() {
   FILE* file = std::fopen("/proc/stat", "re");
   uint64_t user = 0, nice = 0, system = 0, idle = 0, waiting = 0, hard = 0, soft = 0;
   if (file == nullptr) return 0;
-  const int fields = std::fscanf(file, "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &user, &nice,
-                                 &system, &idle, &waiting, &hard, &soft);
+  const int fields = std::fscanf(file, "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
+                                 &user, &nice, &system, &idle, &waiting, &hard, &soft);
   std::fclose(file);
   return fields == 7 ? static_cast<double>(user + nice + system + hard + soft) / static_cast<double>(sysconf(_SC_CLK_TCK)) : 0;
 }
@@ -65,7 +67,9 @@ double machine_cpu_seconds() {
 double process_cpu_seconds() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& time) { return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6; };
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
@@ -152,7 +156,8 @@ class Client {
  public:
   explicit Client(uint16_t port) : fd_(connect_to(port)), data_(wire::kChunkDataBytesMax, 0x5a), in_(wire::kChunkDataBytesMax) {}
 
-  void run(wire::ChunkOperation operation, size_t count, size_t depth, const std::function<void(size_t, wire::ChunkRequest&)>& make) {
+  void run(wire::ChunkOperation operation, size_t count, size_t depth,
+           const std::function<void(size_t, wire::ChunkRequest&)>& make) {
     size_t sent = 0;
     for (size_t answered = 0; answered < count; answered++) {
       while (sent < count && sent - answered < depth) send(operation, sent, make), sent++;
@@ -238,7 +243,9 @@ void stripe(size_t index, wire::ChunkRequest& request) {
   request.length = kBlockBytes;
 }
 
-void whole_column(size_t index, wire::ChunkRequest& request) { request.column = static_cast<uint32_t>(index % kColumns); }
+void whole_column(size_t index, wire::ChunkRequest& request) {
+  request.column = static_cast<uint32_t>(index % kColumns);
+}
 
 void bench(const Options& options, const std::string& folder) {
   Server server(options.server, folder);
@@ -253,8 +260,10 @@ void bench(const Options& options, const std::string& folder) {
     client.run(wire::ChunkOperation::kSync, kColumns, kColumns, whole_column);
   };
   for (int round = 0; round < 2; round++) {
-    measure("local write 1 MiB + fsync, cached", bytes, static_cast<double>(blocks), [&] { local_write(folder + "/local", blocks * kBlockBytes, false); });
-    measure("local write 1 MiB + fsync, direct", bytes, static_cast<double>(blocks), [&] { local_write(folder + "/local", blocks * kBlockBytes, true); });
+    measure("local write 1 MiB + fsync, cached", bytes, static_cast<double>(blocks),
+            [&] { local_write(folder + "/local", blocks * kBlockBytes, false); });
+    measure("local write 1 MiB + fsync, direct", bytes, static_cast<double>(blocks),
+            [&] { local_write(folder + "/local", blocks * kBlockBytes, true); });
     if (only.empty()) client.run(wire::ChunkOperation::kRemove, kColumns, 1, whole_column);
     if (!only.empty() && round == 0) write_synced();
     measure("chunk write 1 MiB x 16 + sync, new", bytes, static_cast<double>(blocks), write_synced);
@@ -267,12 +276,14 @@ void bench(const Options& options, const std::string& folder) {
       posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED);
     }
   }
-  measure("chunk read 1 MiB x 16, cold", bytes, static_cast<double>(blocks), [&] { client.run(wire::ChunkOperation::kRead, blocks, 16, stripe); });
+  measure("chunk read 1 MiB x 16, cold", bytes, static_cast<double>(blocks),
+          [&] { client.run(wire::ChunkOperation::kRead, blocks, 16, stripe); });
   // The second reader's pass fills the page cache.
   for (int pass = 0; pass < 2; pass++) client.run(wire::ChunkOperation::kRead, blocks, 16, stripe);
   for (int round = 0; round < 3; round++) {
     measure("plain TCP stream", bytes, static_cast<double>(blocks), [&] { plain_stream(blocks * kBlockBytes); });
-    measure("chunk read 1 MiB x 16, warm", bytes, static_cast<double>(blocks), [&] { client.run(wire::ChunkOperation::kRead, blocks, 16, stripe); });
+    measure("chunk read 1 MiB x 16, warm", bytes, static_cast<double>(blocks),
+            [&] { client.run(wire::ChunkOperation::kRead, blocks, 16, stripe); });
   }
   std::mt19937_64 random(1);
   const auto small = [&](size_t, wire::ChunkRequest& request) {
@@ -282,17 +293,21 @@ void bench(const Options& options, const std::string& folder) {
   };
   constexpr size_t kSmall = 100000;
   for (int round = 0; round < 2; round++) {
-    measure("chunk read 4 KiB random x 32, warm", kSmall * 4096.0, kSmall, [&] { client.run(wire::ChunkOperation::kRead, kSmall, 32, small); });
-    measure("chunk write 4 KiB random x 32", kSmall * 4096.0, kSmall, [&] { client.run(wire::ChunkOperation::kWrite, kSmall, 32, small); });
+    measure("chunk read 4 KiB random x 32, warm", kSmall * 4096.0, kSmall,
+            [&] { client.run(wire::ChunkOperation::kRead, kSmall, 32, small); });
+    measure("chunk write 4 KiB random x 32", kSmall * 4096.0, kSmall,
+            [&] { client.run(wire::ChunkOperation::kWrite, kSmall, 32, small); });
   }
   constexpr size_t kFiles = 20000;
   const auto file = [](size_t index, wire::ChunkRequest& request) {
     request.fid_object = static_cast<uint32_t>(1000 + index);
     request.length = 3901;
   };
-  measure("chunk create + write 3,901 bytes x 32", kFiles * 3901.0, kFiles, [&] { client.run(wire::ChunkOperation::kWrite, kFiles, 32, file); });
+  measure("chunk create + write 3,901 bytes x 32", kFiles * 3901.0, kFiles,
+          [&] { client.run(wire::ChunkOperation::kWrite, kFiles, 32, file); });
   measure("chunk remove x 32", kFiles * 3901.0, kFiles, [&] {
-    client.run(wire::ChunkOperation::kRemove, kFiles, 32, [](size_t index, wire::ChunkRequest& request) { request.fid_object = static_cast<uint32_t>(1000 + index); });
+    client.run(wire::ChunkOperation::kRemove, kFiles, 32,
+               [](size_t index, wire::ChunkRequest& request) { request.fid_object = static_cast<uint32_t>(1000 + index); });
   });
 }
 
@@ -301,7 +316,9 @@ bool parse(int count, char** arguments, Options* options) {
     const std::string_view key = arguments[i];
     const std::string value = arguments[i + 1];
     if (key == "--engine") {
-      options->server.engine = value == "threads" ? DiskEngineKind::kThreads : value == "io_uring" ? DiskEngineKind::kIoUring : DiskEngineKind::kAutomatic;
+      options->server.engine = value == "threads"    ? DiskEngineKind::kThreads
+                               : value == "io_uring" ? DiskEngineKind::kIoUring
+                                                     : DiskEngineKind::kAutomatic;
     } else if (key == "--direct") {
       options->server.direct_write_bytes_min = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
     } else if (key == "--direct-read") {
@@ -324,7 +341,9 @@ bool parse(int count, char** arguments, Options* options) {
 int main(int count, char** arguments) {
   Options options;
   if (!parse(count, arguments, &options)) {
-    std::fprintf(stderr, "usage: bench_chunks [--engine automatic|io_uring|threads] [--direct BYTES] [--direct-read BYTES] [--mib N] [--folder PATH] [--only WORDS]\n");
+    std::fprintf(stderr,
+                 "usage: bench_chunks [--engine automatic|io_uring|threads] [--direct BYTES] [--direct-read BYTES] [--mib N] "
+                 "[--folder PATH] [--only WORDS]\n");
     return 2;
   }
   std::string folder = options.folder + "/ibexfs-bench-XXXXXX";

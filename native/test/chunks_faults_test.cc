@@ -16,7 +16,8 @@ constexpr uint32_t kTarget = 4;
 // A small file system on a fresh folder; needs the right to mount.
 class SmallDisk {
  public:
-  explicit SmallDisk(const char* options) : mounted_(mount("tmpfs", folder_.path().c_str(), "tmpfs", 0, options) == 0), error_number_(mounted_ ? 0 : errno) {}
+  explicit SmallDisk(const char* options)
+      : mounted_(mount("tmpfs", folder_.path().c_str(), "tmpfs", 0, options) == 0), error_number_(mounted_ ? 0 : errno) {}
   ~SmallDisk() {
     if (mounted_) umount2(folder_.path().c_str(), MNT_DETACH);
   }
@@ -47,7 +48,8 @@ TEST_CASE("a full disk answers noSpace, names chunk and path once a second, and 
     const auto data = pattern(1 << 20, 1);
     REQUIRE(client.write(kTarget, chunk_of(1), 0, data) == StatusCode::kOk);
     uint32_t refused = 0;
-    for (uint64_t i = 0; i < 20; i++) refused += client.write(kTarget, chunk_of(2), i << 20, data) == StatusCode::kNoSpace ? 1 : 0;
+    for (uint64_t i = 0; i < 20; i++)
+      refused += client.write(kTarget, chunk_of(2), i << 20, data) == StatusCode::kNoSpace ? 1 : 0;
     CHECK(refused >= 16);
     CHECK(client.read(kTarget, chunk_of(1), 0, 1 << 20) == data);
     const auto faults = server.sink.faults();
@@ -97,7 +99,8 @@ TEST_CASE("a chunk that cannot be opened answers ioError and says why") {
     // A folder where the chunk file should be.
     std::filesystem::create_directories(folder.path() + "/chunks/" + chunk_path(chunk_of(1)));
     CHECK(client.write(kTarget, chunk_of(1), 0, pattern(10, 1)) == StatusCode::kIoError);
-    CHECK(client.call(wire::ChunkOperation::kRead, TestClient::request(kTarget, chunk_of(1), 0, 10)).status == StatusCode::kIoError);
+    CHECK(client.call(wire::ChunkOperation::kRead, TestClient::request(kTarget, chunk_of(1), 0, 10)).status ==
+          StatusCode::kIoError);
     CHECK(client.remove(kTarget, chunk_of(1)) == StatusCode::kIoError);
     REQUIRE(server.sink.faults().size() >= 1);
     CHECK(server.sink.faults()[0].text.find("EISDIR") != std::string::npos);
@@ -116,7 +119,8 @@ TEST_CASE("a target folder that vanished answers ioError, never empty chunks or 
     REQUIRE(client.sync(kTarget, chunk_of(1)) == StatusCode::kOk);
     std::filesystem::remove_all(path);
     CHECK(client.sync(kTarget, chunk_of(1)) == StatusCode::kIoError);
-    CHECK(client.call(wire::ChunkOperation::kRead, TestClient::request(kTarget, chunk_of(2), 0, 10)).status == StatusCode::kIoError);
+    CHECK(client.call(wire::ChunkOperation::kRead, TestClient::request(kTarget, chunk_of(2), 0, 10)).status ==
+          StatusCode::kIoError);
     CHECK(client.write(kTarget, chunk_of(3), 0, pattern(10, 1)) == StatusCode::kIoError);
     CHECK_FALSE(server.server.usage(kTarget).ok());
     REQUIRE(server.sink.faults().size() >= 1);

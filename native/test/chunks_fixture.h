@@ -148,7 +148,8 @@ struct Answer {
 class TestClient {
  public:
   explicit TestClient(uint16_t port, int receive_buffer_bytes = 0) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    if (receive_buffer_bytes > 0) setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof(receive_buffer_bytes));
+    if (receive_buffer_bytes > 0)
+      setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof(receive_buffer_bytes));
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
@@ -226,7 +227,8 @@ class TestClient {
   }
 
   StatusCode write(uint32_t target, const ChunkName& name, uint64_t offset, Bytes data) {
-    const Answer answer = call(wire::ChunkOperation::kWrite, request(target, name, offset, static_cast<uint32_t>(data.size())), data);
+    const Answer answer =
+        call(wire::ChunkOperation::kWrite, request(target, name, offset, static_cast<uint32_t>(data.size())), data);
     if (answer.status == StatusCode::kOk) CHECK(+answer.response.bytes == data.size());
     return answer.status;
   }
@@ -239,8 +241,12 @@ class TestClient {
   StatusCode truncate(uint32_t target, const ChunkName& name, uint64_t size) {
     return call(wire::ChunkOperation::kTruncate, request(target, name, size, 0)).status;
   }
-  StatusCode sync(uint32_t target, const ChunkName& name) { return call(wire::ChunkOperation::kSync, request(target, name, 0, 0)).status; }
-  StatusCode remove(uint32_t target, const ChunkName& name) { return call(wire::ChunkOperation::kRemove, request(target, name, 0, 0)).status; }
+  StatusCode sync(uint32_t target, const ChunkName& name) {
+    return call(wire::ChunkOperation::kSync, request(target, name, 0, 0)).status;
+  }
+  StatusCode remove(uint32_t target, const ChunkName& name) {
+    return call(wire::ChunkOperation::kRemove, request(target, name, 0, 0)).status;
+  }
   wire::ChunkResponse stat(uint32_t target, const ChunkName& name) {
     const Answer answer = call(wire::ChunkOperation::kStat, request(target, name, 0, 0));
     CHECK(answer.status == StatusCode::kOk);
@@ -263,7 +269,9 @@ class TestClient {
   uint64_t next_id_ = 1;
 };
 
-inline ChunkName chunk_of(uint32_t object, uint32_t column = 0) { return {{0x401, object, 0}, column}; }
+inline ChunkName chunk_of(uint32_t object, uint32_t column = 0) {
+  return {{0x401, object, 0}, column};
+}
 
 inline std::vector<uint8_t> pattern(size_t bytes, uint64_t salt) {
   std::vector<uint8_t> made(bytes);

@@ -122,7 +122,8 @@ TEST_CASE("thousands of pipelined writes and reads are each answered once, with 
       };
       for (uint32_t i = 0; i < kRequests; i++) {
         // Spread over 50 chunks; the columns of one file are different files.
-        const auto request = TestClient::request(kTarget, chunk_of(i % 10, i / 10 % 5), (i / 50) * uint64_t{kBytes} + i % 50, kBytes);
+        const auto request =
+            TestClient::request(kTarget, chunk_of(i % 10, i / 10 % 5), (i / 50) * uint64_t{kBytes} + i % 50, kBytes);
         const auto data = operation == wire::ChunkOperation::kWrite ? pattern(kBytes, i) : std::vector<uint8_t>();
         open[client.send(operation, request, data)] = i;
         if (open.size() >= 128) take();
@@ -132,7 +133,8 @@ TEST_CASE("thousands of pipelined writes and reads are each answered once, with 
     };
     pipeline(wire::ChunkOperation::kWrite, [](uint32_t, const Answer& answer) { REQUIRE(+answer.response.bytes == 4096); });
     uint32_t wrong = 0;
-    pipeline(wire::ChunkOperation::kRead, [&](uint32_t i, const Answer& answer) { wrong += answer.data == pattern(kBytes, i) ? 0 : 1; });
+    pipeline(wire::ChunkOperation::kRead,
+             [&](uint32_t i, const Answer& answer) { wrong += answer.data == pattern(kBytes, i) ? 0 : 1; });
     CHECK(wrong == 0);
   });
 }

@@ -37,7 +37,9 @@ namespace {
 struct Requested {
   wire::FrameHeader header;
   wire::ChunkRequest request;
-  CheckedRequest check() const { return check_chunk_request(header, {reinterpret_cast<const uint8_t*>(&request), sizeof(request)}); }
+  CheckedRequest check() const {
+    return check_chunk_request(header, {reinterpret_cast<const uint8_t*>(&request), sizeof(request)});
+  }
 };
 
 Requested valid(wire::ChunkOperation operation, uint32_t length) {
@@ -180,7 +182,8 @@ TEST_CASE("read-ahead follows a sequential reader in half windows and leaves oth
 
   ChunkFile random(nullptr, {});
   uint32_t useless = 0;
-  for (uint64_t i = 0; i < 100; i++) useless += random.note_read(((i * 37) % 100) * (64U << 20), 4096, kWindow).length > 0 ? 1 : 0;
+  for (uint64_t i = 0; i < 100; i++)
+    useless += random.note_read(((i * 37) % 100) * (64U << 20), 4096, kWindow).length > 0 ? 1 : 0;
   CHECK(useless == 0);
   CHECK(ChunkFile(nullptr, {}).note_read(0, kStep, 0).length == 0);
 }

@@ -99,8 +99,8 @@ TEST_CASE("any size and alignment of a write lands as it was sent, direct or not
     TestClient client(server.port());
     uint32_t object = 10;
     for (const uint64_t offset : {uint64_t{0}, uint64_t{4096}, uint64_t{1}, uint64_t{511}, uint64_t{4095}, uint64_t{1} << 20}) {
-      for (const size_t length : {size_t{1}, size_t{4096}, size_t{8192}, size_t{8193}, size_t{12287}, size_t{1} << 20, (size_t{1} << 20) + 1,
-                                  size_t{4} << 20}) {
+      for (const size_t length : {size_t{1}, size_t{4096}, size_t{8192}, size_t{8193}, size_t{12287}, size_t{1} << 20,
+                                  (size_t{1} << 20) + 1, size_t{4} << 20}) {
         CAPTURE(offset);
         CAPTURE(length);
         const ChunkName name = chunk_of(object++);
@@ -130,11 +130,13 @@ TEST_CASE("a request for a target that is not here, or by an old map, is refused
   const auto data = pattern(100000, 1);
   const auto write = TestClient::request(kTarget, name, 0, 100000);
   CHECK(client.call(wire::ChunkOperation::kWrite, write, data, 4).status == StatusCode::kStaleMap);
-  CHECK(client.call(wire::ChunkOperation::kWrite, TestClient::request(8, name, 0, 100000), data, 5).status == StatusCode::kNotMyTarget);
+  CHECK(client.call(wire::ChunkOperation::kWrite, TestClient::request(8, name, 0, 100000), data, 5).status ==
+        StatusCode::kNotMyTarget);
   CHECK(+client.call(wire::ChunkOperation::kStat, TestClient::request(kTarget, name, 0, 0), {}, 5).response.chunk_size == 0);
   CHECK(client.call(wire::ChunkOperation::kWrite, write, data, 5).status == StatusCode::kOk);
   CHECK(server.server.set_min_map_version(kTarget, 9).ok());
-  CHECK(client.call(wire::ChunkOperation::kRead, TestClient::request(kTarget, name, 0, 10), {}, 8).status == StatusCode::kStaleMap);
+  CHECK(client.call(wire::ChunkOperation::kRead, TestClient::request(kTarget, name, 0, 10), {}, 8).status ==
+        StatusCode::kStaleMap);
   CHECK(client.call(wire::ChunkOperation::kRead, TestClient::request(kTarget, name, 0, 10), {}, 9).status == StatusCode::kOk);
   CHECK(server.server.statistics().refused == 3);
   CHECK_FALSE(server.server.set_min_map_version(99, 1).ok());
@@ -191,7 +193,8 @@ TEST_CASE("removing a target waits, refuses afterwards, and its folder can be se
   CHECK(server.server.add_target(kTarget, folder.path(), 1).code() == StatusCode::kExists);
   TestClient client(server.port());
   const auto data = pattern(1 << 20, 1);
-  for (uint64_t i = 0; i < 16; i++) client.send(wire::ChunkOperation::kWrite, TestClient::request(kTarget, chunk_of(1), i << 20, 1 << 20), data);
+  for (uint64_t i = 0; i < 16; i++)
+    client.send(wire::ChunkOperation::kWrite, TestClient::request(kTarget, chunk_of(1), i << 20, 1 << 20), data);
   CHECK(server.server.remove_target(kTarget).ok());
   CHECK(server.server.remove_target(kTarget).code() == StatusCode::kNotMyTarget);
   uint32_t written = 0;

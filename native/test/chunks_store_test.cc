@@ -87,8 +87,12 @@ TEST_CASE("a target folder that vanished is noticed and never looks like empty c
   const auto store = ChunkStore::open(path).take();
   CHECK_FALSE(store->has_vanished());
   CHECK(store->usage().ok());
-  SUBCASE("removed") { std::filesystem::remove_all(path); }
-  SUBCASE("moved away") { std::filesystem::rename(path, path + ".old"); }
+  SUBCASE("removed") {
+    std::filesystem::remove_all(path);
+  }
+  SUBCASE("moved away") {
+    std::filesystem::rename(path, path + ".old");
+  }
   SUBCASE("replaced") {
     std::filesystem::rename(path, path + ".old");
     std::filesystem::create_directory(path);
