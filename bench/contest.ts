@@ -10,14 +10,20 @@ export interface Contender<Value> {
 
 export type Results<Value> = ReadonlyMap<string, readonly Measured<Value>[]>;
 
-export async function contest<Value>(contenders: readonly Contender<Value>[], rounds: number, log: (text: string) => void): Promise<Results<Value>> {
+export async function contest<Value>(
+  contenders: readonly Contender<Value>[],
+  rounds: number,
+  log: (text: string) => void,
+): Promise<Results<Value>> {
   const results = new Map<string, Measured<Value>[]>(contenders.map((contender) => [contender.name, []]));
   for (let round = 1; round <= rounds; round++) {
     for (const contender of contenders) {
       await contender.prepare?.();
       const measured = await measure(() => contender.run());
       results.get(contender.name)?.push(measured);
-      log(`  round ${round}: ${contender.name} ${measured.seconds.toFixed(2)} s, ${measured.busySeconds.toFixed(2)} CPU s, ${measured.stolenPercent.toFixed(1)} % stolen`);
+      log(
+        `  round ${round}: ${contender.name} ${measured.seconds.toFixed(2)} s, ${measured.busySeconds.toFixed(2)} CPU s, ${measured.stolenPercent.toFixed(1)} % stolen`,
+      );
     }
   }
   return results;

@@ -31,7 +31,9 @@ async function redis(): Promise<number> {
 }
 
 export async function libraryMetadata(bench: Bench): Promise<Figure[]> {
-  const server = spawn('redis-server', ['--port', String(REDIS_PORT), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'], { stdio: 'ignore' });
+  const server = spawn('redis-server', ['--port', String(REDIS_PORT), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'], {
+    stdio: 'ignore',
+  });
   const ended = new Promise((resolve) => server.once('exit', resolve));
   try {
     await pause(500);

@@ -12,9 +12,17 @@ const TICKS_PER_SECOND = 100;
 
 export async function cpuTimes(): Promise<CpuTimes> {
   const line = (await readFile('/proc/stat', 'utf8')).split('\n')[0] ?? '';
-  const [user = 0, nice = 0, system = 0, idle = 0, iowait = 0, irq = 0, softirq = 0, steal = 0] = line.trim().split(/\s+/).slice(1).map(Number);
+  const [user = 0, nice = 0, system = 0, idle = 0, iowait = 0, irq = 0, softirq = 0, steal = 0] = line
+    .trim()
+    .split(/\s+/)
+    .slice(1)
+    .map(Number);
   const busy = user + nice + system + irq + softirq;
-  return { busySeconds: busy / TICKS_PER_SECOND, stolenSeconds: steal / TICKS_PER_SECOND, totalSeconds: (busy + idle + iowait + steal) / TICKS_PER_SECOND };
+  return {
+    busySeconds: busy / TICKS_PER_SECOND,
+    stolenSeconds: steal / TICKS_PER_SECOND,
+    totalSeconds: (busy + idle + iowait + steal) / TICKS_PER_SECOND,
+  };
 }
 
 export interface Measured<Value> {

@@ -29,7 +29,12 @@ const benchmarks: Readonly<Record<string, Benchmark>> = {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: 'string', default: '3' }, json: { type: 'string' }, folder: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+  options: {
+    rounds: { type: 'string', default: '3' },
+    json: { type: 'string' },
+    folder: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+  },
 });
 
 const unknown = positionals.filter((name) => !(name in benchmarks));

@@ -48,7 +48,9 @@ export async function mountFiles(bench: Bench): Promise<Figure[]> {
           for (let p = 0; p < PROCESSES; p++) await clean(join(place.path, `create${p}`));
         },
         run: async () => {
-          const runs = await Promise.all(Array.from({ length: PROCESSES }, (_, p) => run(creator, [join(place.path, `create${p}`), String(FILES_EACH), String(bytes)])));
+          const runs = await Promise.all(
+            Array.from({ length: PROCESSES }, (_, p) => run(creator, [join(place.path, `create${p}`), String(FILES_EACH), String(bytes)])),
+          );
           const failed = runs.find((one) => one.code !== 0);
           if (failed !== undefined) throw new Error(failed.stderr);
         },
@@ -91,6 +93,7 @@ export async function mountFiles(bench: Bench): Promise<Figure[]> {
     goal: { atMost: 2 },
     stolenPercent: Math.max(own.stolenPercent, limit.stolenPercent),
   });
-  for (const place of contenders) for (const name of ['untar', 'create0', 'create1']) await rm(join(place.path, name), { recursive: true, force: true });
+  for (const place of contenders)
+    for (const name of ['untar', 'create0', 'create1']) await rm(join(place.path, name), { recursive: true, force: true });
   return figures;
 }

@@ -10,23 +10,46 @@ const SECONDS = 8;
 
 async function fio(path: string, mode: 'randread' | 'randwrite', direct: boolean): Promise<number> {
   const result = await run('fio', [
-    '--name=random', `--filename=${join(path, 'random.dat')}`, `--rw=${mode}`, '--bs=4k', '--size=512m', '--ioengine=libaio', '--iodepth=16', '--numjobs=2',
-    `--direct=${direct ? 1 : 0}`, '--time_based', `--runtime=${SECONDS}`, '--group_reporting', '--norandommap', '--randrepeat=0', '--output-format=json',
+    '--name=random',
+    `--filename=${join(path, 'random.dat')}`,
+    `--rw=${mode}`,
+    '--bs=4k',
+    '--size=512m',
+    '--ioengine=libaio',
+    '--iodepth=16',
+    '--numjobs=2',
+    `--direct=${direct ? 1 : 0}`,
+    '--time_based',
+    `--runtime=${SECONDS}`,
+    '--group_reporting',
+    '--norandommap',
+    '--randrepeat=0',
+    '--output-format=json',
   ]);
   if (result.code !== 0) throw new Error(`fio ${mode} in ${path}: ${result.stderr}${result.stdout.slice(0, 500)}`);
-  const { jobs } = JSON.parse(result.stdout.slice(result.stdout.indexOf('{'))) as { jobs: { read: { iops: number }; write: { iops: number } }[] };
+  const { jobs } = JSON.parse(result.stdout.slice(result.stdout.indexOf('{'))) as {
+    jobs: { read: { iops: number }; write: { iops: number } }[];
+  };
   const [job] = jobs;
   return (mode === 'randread' ? job?.read.iops : job?.write.iops) ?? 0;
 }
 
 export async function mountRandom(bench: Bench): Promise<Figure[]> {
   const all = places(bench);
-  for (const place of all) await run('dd', ['if=/dev/zero', `of=${join(place.path, 'random.dat')}`, 'bs=1M', 'count=512', 'conv=fsync', 'status=none']);
+  for (const place of all)
+    await run('dd', ['if=/dev/zero', `of=${join(place.path, 'random.dat')}`, 'bs=1M', 'count=512', 'conv=fsync', 'status=none']);
   const figures: Figure[] = [];
-  for (const [mode, limit, goal] of [['randread', 'pass-through', 0.5], ['randwrite', 'ext4', 0.25]] as const) {
+  for (const [mode, limit, goal] of [
+    ['randread', 'pass-through', 0.5],
+    ['randwrite', 'ext4', 0.25],
+  ] as const) {
     bench.log(`${mode} 4 KiB direct`);
     const contenders = all.filter((place) => place.name === 'ibexfs' || place.name === limit);
-    const results = await contest(contenders.map((place) => ({ name: place.name, run: () => fio(place.path, mode, true) })), bench.rounds, bench.log);
+    const results = await contest(
+      contenders.map((place) => ({ name: place.name, run: () => fio(place.path, mode, true) })),
+      bench.rounds,
+      bench.log,
+    );
     const own = best(results, 'ibexfs', (run) => run.value);
     const other = best(results, limit, (run) => run.value);
     figures.push({

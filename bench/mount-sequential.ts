@@ -19,7 +19,11 @@ export async function mountSequential(bench: Bench): Promise<Figure[]> {
   const file = (path: string): string => join(path, 'sequential.dat');
   bench.log('sequential write with fsync');
   const writes = await contest(
-    contenders.map((place) => ({ name: place.name, prepare: () => rm(file(place.path), { force: true }), run: () => dd(['if=/dev/zero', `of=${file(place.path)}`, `count=${MIB}`, 'conv=fsync']) })),
+    contenders.map((place) => ({
+      name: place.name,
+      prepare: () => rm(file(place.path), { force: true }),
+      run: () => dd(['if=/dev/zero', `of=${file(place.path)}`, `count=${MIB}`, 'conv=fsync']),
+    })),
     bench.rounds,
     bench.log,
   );
@@ -31,7 +35,10 @@ export async function mountSequential(bench: Bench): Promise<Figure[]> {
   );
   for (const place of contenders) await rm(file(place.path), { force: true });
   const figures: Figure[] = [];
-  for (const [what, results, goal] of [['write + fsync', writes, 0.75], ['read, cold', reads, 0.85]] as const) {
+  for (const [what, results, goal] of [
+    ['write + fsync', writes, 0.75],
+    ['read, cold', reads, 0.85],
+  ] as const) {
     const own = fastest(results, 'ibexfs');
     const limit = fastest(results, 'pass-through');
     figures.push({
@@ -43,7 +50,13 @@ export async function mountSequential(bench: Bench): Promise<Figure[]> {
       stolenPercent: Math.max(own.stolenPercent, limit.stolenPercent),
     });
     const lean = leanest(results, 'ibexfs');
-    figures.push({ name: `machine CPU, ${what}`, unit: 'CPU s/GB', value: lean.busySeconds / GIGABYTES, goal: { atMost: 3 }, stolenPercent: lean.stolenPercent });
+    figures.push({
+      name: `machine CPU, ${what}`,
+      unit: 'CPU s/GB',
+      value: lean.busySeconds / GIGABYTES,
+      goal: { atMost: 3 },
+      stolenPercent: lean.stolenPercent,
+    });
   }
   return figures;
 }

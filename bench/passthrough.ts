@@ -54,6 +54,7 @@ export class PassThrough {
   async #build(): Promise<void> {
     const flags = (await run('pkg-config', ['--cflags', '--libs', 'fuse3'])).stdout.trim().split(/\s+/);
     const built = await run('cc', ['-O2', `-I${EXAMPLES}`, '-o', this.#program, join(EXAMPLES, 'passthrough_ll.c'), ...flags]);
-    if (built.code !== 0) throw new Error(`passthrough_ll cannot be built (Debian: apt-get install libfuse3-dev pkg-config): ${built.stderr}`);
+    if (built.code !== 0)
+      throw new Error(`passthrough_ll cannot be built (Debian: apt-get install libfuse3-dev pkg-config): ${built.stderr}`);
   }
 }

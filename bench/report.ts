@@ -20,10 +20,13 @@ export function ratioOf(figure: Figure): number {
 
 export function holds(figure: Figure): boolean {
   const ratio = ratioOf(figure);
-  return (figure.goal.atLeast === undefined || ratio >= figure.goal.atLeast) && (figure.goal.atMost === undefined || ratio <= figure.goal.atMost);
+  return (
+    (figure.goal.atLeast === undefined || ratio >= figure.goal.atLeast) && (figure.goal.atMost === undefined || ratio <= figure.goal.atMost)
+  );
 }
 
-const short = (value: number): string => (value >= 1000 ? Math.round(value).toLocaleString('en-US') : value >= 100 ? value.toFixed(0) : value.toPrecision(3));
+const short = (value: number): string =>
+  value >= 1000 ? Math.round(value).toLocaleString('en-US') : value >= 100 ? value.toFixed(0) : value.toPrecision(3);
 
 export function table(figures: readonly Figure[]): string {
   const rows = figures.map((figure) => [
@@ -37,9 +40,25 @@ export function table(figures: readonly Figure[]): string {
   ]);
   const head = ['figure', 'ibexfs', 'limit', 'ratio', 'goal', '', 'stolen'];
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  return [head, ...rows].map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n');
+  return [head, ...rows]
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }
 
 export function json(figures: readonly Figure[]): string {
-  return JSON.stringify(figures.map((figure) => ({ ...figure, ratio: ratioOf(figure), holds: holds(figure), disturbed: figure.stolenPercent > STOLEN_PERCENT_MAX })), null, 2);
+  return JSON.stringify(
+    figures.map((figure) => ({
+      ...figure,
+      ratio: ratioOf(figure),
+      holds: holds(figure),
+      disturbed: figure.stolenPercent > STOLEN_PERCENT_MAX,
+    })),
+    null,
+    2,
+  );
 }

@@ -13,7 +13,7 @@ import { Channels } from './channels.js';
 import type { Endpoint } from './endpoint.js';
 import { Link } from './link.js';
 import { monotonicMs } from './runtime.js';
-import { type CallOptions, CALL_TIMEOUT_MS, type Session } from './session.js';
+import { CALL_TIMEOUT_MS, type CallOptions, type Session } from './session.js';
 import { StorageRoutes } from './storage-routes.js';
 
 const MAP_WAIT_MS = 250;
@@ -134,7 +134,13 @@ export class Cluster {
     this.#mgmtd.close();
   }
 
-  async #metaSlow<M extends Message>(peer: MetaPeer, fid: Fid, message: M, request: RequestOf<M>, options: CallOptions): Promise<ResponseOf<M>> {
+  async #metaSlow<M extends Message>(
+    peer: MetaPeer,
+    fid: Fid,
+    message: M,
+    request: RequestOf<M>,
+    options: CallOptions,
+  ): Promise<ResponseOf<M>> {
     if (!message.changes) return this.#retry(peer.link, message, request, options, fid);
     const taken = peer.channels.take();
     const channel = taken instanceof Promise ? await taken : taken;
@@ -156,7 +162,8 @@ export class Cluster {
       } catch (error) {
         const cause = toIbexError(error);
         const timeLeftMs = deadline - monotonicMs();
-        const again = cause.retryable && cause.kind !== 'ERR_TIMED_OUT' && timeLeftMs > 0 && options.signal?.aborted !== true && !this.#closed;
+        const again =
+          cause.retryable && cause.kind !== 'ERR_TIMED_OUT' && timeLeftMs > 0 && options.signal?.aborted !== true && !this.#closed;
         if (!again) throw cause;
         if (fid !== undefined && (cause.kind === 'ERR_STALE_MAP' || cause.kind === 'ERR_NOT_MY_TARGET')) await this.#newerMap(mapVersion);
         else if (cause.kind !== 'ERR_CONNECTION_LOST') {
@@ -211,12 +218,16 @@ export class Cluster {
     });
     const { map } = await session.call(mgmt.subscribeMap, { kind: this.endpoint.identity.kind, name: this.endpoint.identity.name });
     if (this.#map !== undefined && this.#map.clusterId !== map.clusterId) {
-      throw new IbexError('ERR_HANDSHAKE_REFUSED', `mgmtd now serves cluster ${map.clusterId}, this process belongs to ${this.#map.clusterId}`);
+      throw new IbexError(
+        'ERR_HANDSHAKE_REFUSED',
+        `mgmtd now serves cluster ${map.clusterId}, this process belongs to ${this.#map.clusterId}`,
+      );
     }
     this.#take(map);
     // Stay subscribed: a lost session is sought again at once, not only when somebody calls.
     void session.closed.then(() => {
-      if (!this.#closed) this.#mgmtd.session(Number.POSITIVE_INFINITY).catch((error: unknown) => this.endpoint.logger.debug({ err: error }, 'no mgmtd'));
+      if (!this.#closed)
+        this.#mgmtd.session(Number.POSITIVE_INFINITY).catch((error: unknown) => this.endpoint.logger.debug({ err: error }, 'no mgmtd'));
     });
   }
 

@@ -10,8 +10,16 @@ import type { RuntimeOptions } from '../native.js';
 import type { Address } from '../wire/cluster-map.js';
 import { decodeBody, encodeBody } from '../wire/codec.js';
 import { IbexError, toIbexError } from '../wire/errors.js';
-import { FrameType, type FrameEvent, PROTOCOL_VERSION } from '../wire/generated.js';
-import { ClientHandshake, encodeRefusal, type HandshakeResult, type HandshakeStep, type Identity, type PeerKind, ServerHandshake } from '../wire/handshake.js';
+import { type FrameEvent, FrameType, PROTOCOL_VERSION } from '../wire/generated.js';
+import {
+  ClientHandshake,
+  encodeRefusal,
+  type HandshakeResult,
+  type HandshakeStep,
+  type Identity,
+  type PeerKind,
+  ServerHandshake,
+} from '../wire/handshake.js';
 import { catalogue, type Message, type RequestOf, type ResponseOf } from '../wire/messages.js';
 import { monotonicMs, Runtime } from './runtime.js';
 import { Session } from './session.js';
@@ -88,7 +96,7 @@ export class Endpoint {
     };
     this.runtime = new Runtime(options.runtime);
     this.runtime.listeners.accepted = (connection, _listener, address) => this.#accepted(connection, address);
-    this.runtime.listeners.batchEnd = () => this.#sendReplies();
+    this.runtime.listeners.batchEnd = () => void this.#sendReplies();
     this.runtime.listeners.log = (level, text) => this.#logNative(level, text);
   }
 
@@ -144,7 +152,10 @@ export class Endpoint {
         this.runtime.closeConnection(connection, error.message);
         settle(() => reject(error));
       };
-      const timer = setTimeout(() => give(new IbexError('ERR_TIMED_OUT', `connecting to ${where}`)), options.timeoutMs ?? CONNECT_TIMEOUT_MS);
+      const timer = setTimeout(
+        () => give(new IbexError('ERR_TIMED_OUT', `connecting to ${where}`)),
+        options.timeoutMs ?? CONNECT_TIMEOUT_MS,
+      );
       const abort = (): void => give(new IbexError('ERR_CANCELED', `connecting to ${where}`, { cause: options.signal?.reason }));
       options.signal?.addEventListener('abort', abort, { once: true });
       let settled = false;
@@ -221,7 +232,8 @@ export class Endpoint {
       },
       closed: (_connection, _status, reason) => {
         if (session !== undefined) this.#ended(session, reason);
-        else if (this.#handshaking.delete(connection)) this.logger.warn({ peer: address }, `connection ended before it was authenticated: ${reason}`);
+        else if (this.#handshaking.delete(connection))
+          this.logger.warn({ peer: address }, `connection ended before it was authenticated: ${reason}`);
       },
     });
   }
@@ -263,7 +275,12 @@ export class Endpoint {
     }
     const handler = this.#handlers.get(frame.operation);
     if (message === undefined || handler === undefined) {
-      this.#reply({ frame, message, value: undefined, error: new IbexError('ERR_UNKNOWN_OPERATION', `operation ${frame.operation} at ${this.identity.kind}`) });
+      this.#reply({
+        frame,
+        message,
+        value: undefined,
+        error: new IbexError('ERR_UNKNOWN_OPERATION', `operation ${frame.operation} at ${this.identity.kind}`),
+      });
       return;
     }
     this.served.set(frame.operation, (this.served.get(frame.operation) ?? 0) + 1);

@@ -8,11 +8,11 @@ import { loadNative, type NativeRuntime, type RuntimeOptions } from '../native.j
 import { errorFromStatus, IbexError } from '../wire/errors.js';
 import type { Fid } from '../wire/fid.js';
 import {
-  CommandKind,
   ChunkEventOffset,
   type ChunkOperation,
   ChunkOperationCommandBytes,
   CloseConnectionCommandBytes,
+  CommandKind,
   ConnectionEventBytes,
   EventKind,
   FileIoCommandBytes,
@@ -21,8 +21,8 @@ import {
   FrameEventBytes,
   type FuseReplyCommand,
   FuseReplyCommandBytes,
-  FuseRequestEventBytes,
   type FuseRequestEvent,
+  FuseRequestEventBytes,
   IoEventOffset,
   LogEventBytes,
   LogLevel,
@@ -151,17 +151,37 @@ export class Runtime {
    * @returns bytes moved
    * @throws IbexError with the status that the targets gave; `what` names the file in it
    */
-  fileIo(operation: FileIoOperation, file: number, io: { offset: number; slot: number; slotOffset: number; length: number }, what: string): Promise<number> {
+  fileIo(
+    operation: FileIoOperation,
+    file: number,
+    io: { offset: number; slot: number; slotOffset: number; length: number },
+    what: string,
+  ): Promise<number> {
     return new Promise((resolve, reject) => {
       const tag = this.#tag(this.#ioWaiters);
       this.#ioWaiters.set(tag, { resolve, reject, what });
       const at = this.#append(CommandKind.fileIo, FileIoCommandBytes, 0);
-      writeFileIoCommand(this.#commandView, at, { file, operation, tag, slot: io.slot, offset: io.offset, slotOffset: io.slotOffset, length: io.length });
+      writeFileIoCommand(this.#commandView, at, {
+        file,
+        operation,
+        tag,
+        slot: io.slot,
+        offset: io.offset,
+        slotOffset: io.slotOffset,
+        length: io.length,
+      });
     });
   }
 
   /** Truncate (offset is the new size), stat, sync or remove of one chunk. */
-  chunkOperation(target: number, operation: ChunkOperation, fid: Fid, column: number, offset: number, deadlineMs = 10_000): Promise<{ size: number; blocks: number }> {
+  chunkOperation(
+    target: number,
+    operation: ChunkOperation,
+    fid: Fid,
+    column: number,
+    offset: number,
+    deadlineMs = 10_000,
+  ): Promise<{ size: number; blocks: number }> {
     return new Promise((resolve, reject) => {
       const tag = this.#tag(this.#chunkWaiters);
       this.#chunkWaiters.set(tag, { resolve, reject, what: `chunk operation ${operation} on target ${target}` });
@@ -270,7 +290,8 @@ export class Runtime {
         if (waiter === undefined) break;
         this.#ioWaiters.delete(tag);
         const status = view.getUint32(at + IoEventOffset.status, true);
-        if (status === 0) waiter.resolve(view.getUint32(at + IoEventOffset.bytes, true) + view.getUint32(at + IoEventOffset.bytes + 4, true) * 4294967296);
+        if (status === 0)
+          waiter.resolve(view.getUint32(at + IoEventOffset.bytes, true) + view.getUint32(at + IoEventOffset.bytes + 4, true) * 4294967296);
         else waiter.reject(errorFromStatus(status, `${waiter.what}, target ${view.getUint32(at + IoEventOffset.target, true)}`));
         break;
       }

@@ -1,9 +1,9 @@
 /**
  * One authenticated conversation with a peer: calls out, and what the peer calls. Made by Endpoint.
  */
-import { encodeBody, decodeBody } from '../wire/codec.js';
+import { decodeBody, encodeBody } from '../wire/codec.js';
 import { errorFromStatus, IbexError } from '../wire/errors.js';
-import { FrameType, type FrameEvent } from '../wire/generated.js';
+import { type FrameEvent, FrameType } from '../wire/generated.js';
 import type { Identity } from '../wire/handshake.js';
 import type { Message, RequestOf, ResponseOf } from '../wire/messages.js';
 import { monotonicMs, type Runtime } from './runtime.js';
@@ -74,7 +74,8 @@ export class Session {
   call<M extends Message>(message: M, request: RequestOf<M>, options: CallOptions = {}): Promise<ResponseOf<M>> {
     return new Promise((resolve, reject) => {
       if (this.#ended !== undefined) throw new IbexError('ERR_CONNECTION_LOST', `${message.name} to ${this.#peerText()}: ${this.#ended}`);
-      if (this.#pending.size >= CALLS_IN_FLIGHT_MAX) throw new IbexError('ERR_OVERLOADED', `${message.name}: ${CALLS_IN_FLIGHT_MAX} calls wait already`);
+      if (this.#pending.size >= CALLS_IN_FLIGHT_MAX)
+        throw new IbexError('ERR_OVERLOADED', `${message.name}: ${CALLS_IN_FLIGHT_MAX} calls wait already`);
       const requestId = this.#nextRequest++;
       const body = encodeBody(message.request, request);
       this.#runtime.sendFrame(
@@ -103,7 +104,10 @@ export class Session {
   /** One-way; lost when the session ends. */
   notify<M extends Message>(message: M, body: RequestOf<M>): void {
     if (this.#ended !== undefined) return;
-    this.#runtime.sendFrame({ connection: this.connection, type: FrameType.rpcNotify, operation: message.operation }, encodeBody(message.request, body));
+    this.#runtime.sendFrame(
+      { connection: this.connection, type: FrameType.rpcNotify, operation: message.operation },
+      encodeBody(message.request, body),
+    );
   }
 
   onNotify<M extends Message>(message: M, listener: (body: RequestOf<M>) => void): void {

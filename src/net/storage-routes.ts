@@ -42,7 +42,8 @@ export class StorageRoutes {
   mapChanged(map: ClusterMap): void {
     for (const [target, session] of this.#routed) {
       const entry = map.targets.find((candidate) => candidate.id === target);
-      if (session.isOpen && entry?.node === session.data.get('node')) this.#endpoint.runtime.native.setRoute(target, session.connection, map.version);
+      if (session.isOpen && entry?.node === session.data.get('node'))
+        this.#endpoint.runtime.native.setRoute(target, session.connection, map.version);
       else this.#drop(target);
     }
   }

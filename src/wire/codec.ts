@@ -82,7 +82,10 @@ function readInteger(): number {
     case 0xce:
       need(4);
       at += 4;
-      return (buffer[at - 4] as number) * 16777216 + (((buffer[at - 3] as number) << 16) | ((buffer[at - 2] as number) << 8) | (buffer[at - 1] as number));
+      return (
+        (buffer[at - 4] as number) * 16777216 +
+        (((buffer[at - 3] as number) << 16) | ((buffer[at - 2] as number) << 8) | (buffer[at - 1] as number))
+      );
     case 0xd0:
       need(1);
       return buffer.readInt8(at++);
@@ -227,7 +230,8 @@ const booleanCodec: Codec = {
 };
 
 function literalsCodec(values: readonly unknown[]): Codec {
-  const check = (value: unknown): string => (values.includes(value) ? (value as string) : fail(`expected one of ${values.join(', ')}, got ${String(value)}`));
+  const check = (value: unknown): string =>
+    values.includes(value) ? (value as string) : fail(`expected one of ${values.join(', ')}, got ${String(value)}`);
   return { write: (value) => writeString(check(value)), read: () => check(readString(64)) };
 }
 
@@ -253,7 +257,8 @@ function arrayCodec(shape: SchemaShape): Codec {
   const maximum = shape.maxItems ?? RPC_BODY_BYTES_MAX;
   return {
     write(value) {
-      if (!Array.isArray(value) || value.length < minimum || value.length > maximum) fail(`expected an array of ${minimum} to ${maximum} items`);
+      if (!Array.isArray(value) || value.length < minimum || value.length > maximum)
+        fail(`expected an array of ${minimum} to ${maximum} items`);
       const items = value as unknown[];
       writeLength(items.length, 0x90, 15, arrayTypes);
       for (const entry of items) item.write(entry);
@@ -272,7 +277,11 @@ function arrayCodec(shape: SchemaShape): Codec {
 function objectCodec(shape: SchemaShape): Codec {
   const required = new Set(shape.required ?? []);
   const names = Object.keys(shape.properties ?? {});
-  const fields = names.map((name) => ({ name, optional: !required.has(name), codec: compile((shape.properties as Record<string, TSchema>)[name] as TSchema) }));
+  const fields = names.map((name) => ({
+    name,
+    optional: !required.has(name),
+    codec: compile((shape.properties as Record<string, TSchema>)[name] as TSchema),
+  }));
   const requiredCount = fields.findLastIndex((field) => !field.optional) + 1;
   return {
     write(value) {

@@ -14,7 +14,7 @@
  * Pure: bytes in, bytes out; deadlines and size limits are the transport's.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import { IbexError, type ErrorCode } from './errors.js';
+import { type ErrorCode, IbexError } from './errors.js';
 import { FrameType, HANDSHAKE_BODY_BYTES_MAX, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN } from './generated.js';
 import { deriveKey } from './key.js';
 
@@ -65,7 +65,8 @@ class Reader {
   u16 = (): number => this.take(2).readUInt16LE();
   u32 = (): number => this.take(4).readUInt32LE();
   done(): void {
-    if (this.#at !== this.#body.length) throw new IbexError('ERR_BAD_FRAME', `handshake body has ${this.#body.length - this.#at} bytes too many`);
+    if (this.#at !== this.#body.length)
+      throw new IbexError('ERR_BAD_FRAME', `handshake body has ${this.#body.length - this.#at} bytes too many`);
   }
 }
 
@@ -157,7 +158,10 @@ export class ClientHandshake {
     const mac = reader.take(MAC_BYTES);
     reader.done();
     if (this.#version < PROTOCOL_VERSION_MIN || this.#version > PROTOCOL_VERSION) {
-      throw new IbexError('ERR_HANDSHAKE_REFUSED', `server chose protocol version ${this.#version}, this side speaks ${PROTOCOL_VERSION_MIN} to ${PROTOCOL_VERSION}`);
+      throw new IbexError(
+        'ERR_HANDSHAKE_REFUSED',
+        `server chose protocol version ${this.#version}, this side speaks ${PROTOCOL_VERSION_MIN} to ${PROTOCOL_VERSION}`,
+      );
     }
     if (timingSafeEqual(nonce, this.#nonce)) throw new IbexError('ERR_HANDSHAKE_REFUSED', 'server reflected the nonce');
     this.#transcript.add(FrameType.challenge, body.subarray(0, body.length - MAC_BYTES));

@@ -31,7 +31,8 @@ export async function readKeyFile(path: string): Promise<Buffer> {
     file = await open(path, 'r');
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT') throw new IbexError('ERR_NOT_FOUND', `key file ${path}: make one with 'ibex key generate ${path}' or copy the cluster's`);
+    if (code === 'ENOENT')
+      throw new IbexError('ERR_NOT_FOUND', `key file ${path}: make one with 'ibex key generate ${path}' or copy the cluster's`);
     throw new IbexError('ERR_ACCESS', `key file ${path}: ${(error as Error).message}`, { cause: error });
   }
   try {

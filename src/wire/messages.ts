@@ -83,7 +83,11 @@ export interface Message<Request extends TSchema = TSchema, Response extends TSc
 }
 
 const message = <Request extends TSchema, Response extends TSchema>(
-  name: string, operation: number, changes: boolean, request: Request, response: Response,
+  name: string,
+  operation: number,
+  changes: boolean,
+  request: Request,
+  response: Response,
 ): Message<Request, Response> => ({ name, operation, changes, request, response });
 
 const reads = false;
@@ -94,57 +98,168 @@ export const meta = {
   lookup: message('meta.lookup', 100, reads, Type.Object({ parent: fid, name: entryName }), withAttributes),
   getAttributes: message('meta.getAttributes', 101, reads, Type.Object({ fid }), withAttributes),
   /** Only the fields given are changed. A new size cuts or extends the file on its targets before the answer. */
-  setAttributes: message('meta.setAttributes', 102, changes, Type.Object({
-    fid,
-    mode: Type.Optional(u32), uid: Type.Optional(u32), gid: Type.Optional(u32), size: Type.Optional(bytes),
-    atime: Type.Optional(seconds), atimeNs: Type.Optional(nanoseconds), mtime: Type.Optional(seconds), mtimeNs: Type.Optional(nanoseconds),
-  }), withAttributes),
+  setAttributes: message(
+    'meta.setAttributes',
+    102,
+    changes,
+    Type.Object({
+      fid,
+      mode: Type.Optional(u32),
+      uid: Type.Optional(u32),
+      gid: Type.Optional(u32),
+      size: Type.Optional(bytes),
+      atime: Type.Optional(seconds),
+      atimeNs: Type.Optional(nanoseconds),
+      mtime: Type.Optional(seconds),
+      mtimeNs: Type.Optional(nanoseconds),
+    }),
+    withAttributes,
+  ),
   /** Creates a regular file and opens it. exclusive false: an existing file is opened instead. */
-  create: message('meta.create', 103, changes, Type.Object({
-    parent: fid, name: entryName, mode: u32, ...caller, exclusive: Type.Boolean(),
-    layout: Type.Optional(Type.Partial(LayoutDefaults)),
-  }), Type.Object({ attributes: Attributes, layout: Layout, created: Type.Boolean() })),
+  create: message(
+    'meta.create',
+    103,
+    changes,
+    Type.Object({
+      parent: fid,
+      name: entryName,
+      mode: u32,
+      ...caller,
+      exclusive: Type.Boolean(),
+      layout: Type.Optional(Type.Partial(LayoutDefaults)),
+    }),
+    Type.Object({ attributes: Attributes, layout: Layout, created: Type.Boolean() }),
+  ),
   /** Opens a file: fresh attributes and its layout. Every open is paired with one `release`. truncate cuts it to 0 first. */
   open: message('meta.open', 104, changes, Type.Object({ fid, write: Type.Boolean(), truncate: Type.Boolean() }), opened),
   /** Ends opens; in batches. Unknown ones are ignored. */
-  release: message('meta.release', 105, changes, Type.Object({ files: Type.Array(Type.Object({ fid, write: Type.Boolean() }), { maxItems: 4096 }) }), empty),
+  release: message(
+    'meta.release',
+    105,
+    changes,
+    Type.Object({ files: Type.Array(Type.Object({ fid, write: Type.Boolean() }), { maxItems: 4096 }) }),
+    empty,
+  ),
   /** After a metadata server came back: the files this client has open, each once per open. */
-  reopen: message('meta.reopen', 106, changes, Type.Object({ files: Type.Array(Type.Object({ fid, write: Type.Boolean() }), { maxItems: 4096 }) }), empty),
+  reopen: message(
+    'meta.reopen',
+    106,
+    changes,
+    Type.Object({ files: Type.Array(Type.Object({ fid, write: Type.Boolean() }), { maxItems: 4096 }) }),
+    empty,
+  ),
   /** A writer's news at flush, fsync and close: the file reaches at least to `size` and was last written at mtime. durable: also on disk before the answer. */
-  settle: message('meta.settle', 107, changes, Type.Object({ fid, size: bytes, mtime: seconds, mtimeNs: nanoseconds, durable: Type.Boolean() }), withAttributes),
-  makeDirectory: message('meta.makeDirectory', 108, changes, Type.Object({ parent: fid, name: entryName, mode: u32, ...caller }), withAttributes),
-  makeSymlink: message('meta.makeSymlink', 109, changes, Type.Object({ parent: fid, name: entryName, target: text, ...caller }), withAttributes),
+  settle: message(
+    'meta.settle',
+    107,
+    changes,
+    Type.Object({ fid, size: bytes, mtime: seconds, mtimeNs: nanoseconds, durable: Type.Boolean() }),
+    withAttributes,
+  ),
+  makeDirectory: message(
+    'meta.makeDirectory',
+    108,
+    changes,
+    Type.Object({ parent: fid, name: entryName, mode: u32, ...caller }),
+    withAttributes,
+  ),
+  makeSymlink: message(
+    'meta.makeSymlink',
+    109,
+    changes,
+    Type.Object({ parent: fid, name: entryName, target: text, ...caller }),
+    withAttributes,
+  ),
   /** A regular file that is not opened, a fifo, a socket or a device: type bits in mode. */
-  makeNode: message('meta.makeNode', 110, changes, Type.Object({ parent: fid, name: entryName, mode: u32, device: u32, ...caller }), withAttributes),
+  makeNode: message(
+    'meta.makeNode',
+    110,
+    changes,
+    Type.Object({ parent: fid, name: entryName, mode: u32, device: u32, ...caller }),
+    withAttributes,
+  ),
   link: message('meta.link', 111, changes, Type.Object({ fid, parent: fid, name: entryName }), withAttributes),
   unlink: message('meta.unlink', 112, changes, Type.Object({ parent: fid, name: entryName }), empty),
   removeDirectory: message('meta.removeDirectory', 113, changes, Type.Object({ parent: fid, name: entryName }), empty),
-  rename: message('meta.rename', 114, changes, Type.Object({
-    parent: fid, name: entryName, newParent: fid, newName: entryName,
-    /** 'replace' as rename(2); 'keep' fails with EEXIST (RENAME_NOREPLACE); 'exchange' swaps (RENAME_EXCHANGE). */
-    mode: Type.Union([Type.Literal('replace'), Type.Literal('keep'), Type.Literal('exchange')]),
-  }), empty),
+  rename: message(
+    'meta.rename',
+    114,
+    changes,
+    Type.Object({
+      parent: fid,
+      name: entryName,
+      newParent: fid,
+      newName: entryName,
+      /** 'replace' as rename(2); 'keep' fails with EEXIST (RENAME_NOREPLACE); 'exchange' swaps (RENAME_EXCHANGE). */
+      mode: Type.Union([Type.Literal('replace'), Type.Literal('keep'), Type.Literal('exchange')]),
+    }),
+    empty,
+  ),
   readSymlink: message('meta.readSymlink', 115, reads, Type.Object({ fid }), Type.Object({ target: text })),
   /** Entries after `cookie` (0: from the start), without '.' and '..', in cookie order; end: no more follow. */
-  readDirectory: message('meta.readDirectory', 116, reads, Type.Object({
-    fid, cookie: id, limit: Type.Integer({ minimum: 1, maximum: 4096 }), withAttributes: Type.Boolean(),
-  }), Type.Object({ entries: Type.Array(DirectoryEntry, { maxItems: 8192 }), end: Type.Boolean() })),
+  readDirectory: message(
+    'meta.readDirectory',
+    116,
+    reads,
+    Type.Object({
+      fid,
+      cookie: id,
+      limit: Type.Integer({ minimum: 1, maximum: 4096 }),
+      withAttributes: Type.Boolean(),
+    }),
+    Type.Object({ entries: Type.Array(DirectoryEntry, { maxItems: 8192 }), end: Type.Boolean() }),
+  ),
   /** The layout of a file, or what a directory passes on (own: false when inherited). */
-  getLayout: message('meta.getLayout', 117, reads, Type.Object({ fid }), Type.Object({
-    layout: Type.Optional(Layout), defaults: Type.Optional(LayoutDefaults), own: Type.Boolean(),
-  })),
+  getLayout: message(
+    'meta.getLayout',
+    117,
+    reads,
+    Type.Object({ fid }),
+    Type.Object({
+      layout: Type.Optional(Layout),
+      defaults: Type.Optional(LayoutDefaults),
+      own: Type.Boolean(),
+    }),
+  ),
   /** For a directory: what it passes on. For a file: only while it is empty. */
   setLayout: message('meta.setLayout', 118, changes, Type.Object({ fid, layout: Type.Partial(LayoutDefaults) }), empty),
   /** Everything acknowledged to anyone before this request is on disk before the answer. */
   sync: message('meta.sync', 119, reads, Type.Object({ fid: Type.Optional(fid) }), empty),
-  setXattr: message('meta.setXattr', 120, changes, Type.Object({
-    fid, name: entryName, value: Type.Unsafe<Uint8Array>(Type.Any()), mode: Type.Union([Type.Literal('any'), Type.Literal('create'), Type.Literal('replace')]),
-  }), empty),
-  getXattr: message('meta.getXattr', 121, reads, Type.Object({ fid, name: entryName }), Type.Object({ value: Type.Unsafe<Uint8Array>(Type.Any()) })),
-  listXattrs: message('meta.listXattrs', 122, reads, Type.Object({ fid }), Type.Object({ names: Type.Array(entryName, { maxItems: 4096 }) })),
+  setXattr: message(
+    'meta.setXattr',
+    120,
+    changes,
+    Type.Object({
+      fid,
+      name: entryName,
+      value: Type.Unsafe<Uint8Array>(Type.Any()),
+      mode: Type.Union([Type.Literal('any'), Type.Literal('create'), Type.Literal('replace')]),
+    }),
+    empty,
+  ),
+  getXattr: message(
+    'meta.getXattr',
+    121,
+    reads,
+    Type.Object({ fid, name: entryName }),
+    Type.Object({ value: Type.Unsafe<Uint8Array>(Type.Any()) }),
+  ),
+  listXattrs: message(
+    'meta.listXattrs',
+    122,
+    reads,
+    Type.Object({ fid }),
+    Type.Object({ names: Type.Array(entryName, { maxItems: 4096 }) }),
+  ),
   removeXattr: message('meta.removeXattr', 123, changes, Type.Object({ fid, name: entryName }), empty),
   /** Files and directories of this metadata target, and what waits for removal. */
-  statistics: message('meta.statistics', 124, reads, empty, Type.Object({ inodes: bytes, removalsPending: bytes, filesOpen: bytes, operations: bytes })),
+  statistics: message(
+    'meta.statistics',
+    124,
+    reads,
+    empty,
+    Type.Object({ inodes: bytes, removalsPending: bytes, filesOpen: bytes, operations: bytes }),
+  ),
 } as const;
 
 export const Usage = Type.Object({ target: targetId, bytesTotal: bytes, bytesFree: bytes, inodesTotal: bytes, inodesFree: bytes });
@@ -157,27 +272,64 @@ const mapChange = Type.Unsafe<import('./cluster-map.js').MapChange>(Type.Any());
 /** Management: served by `ibex mgmtd`. */
 export const mgmt = {
   /** A daemon makes itself known; uuid is kept in its data folder, so that it stays the same node. node is its id. */
-  registerNode: message('mgmt.registerNode', 200, changes, Type.Object({
-    uuid: text, kind: Type.Union([Type.Literal('meta'), Type.Literal('storage')]), alias: Type.Optional(text),
-    addresses: Type.Array(address, { minItems: 1, maxItems: 16 }),
-  }), Type.Object({ node: nodeId, clusterId: text, heartbeatMs: u32 })),
+  registerNode: message(
+    'mgmt.registerNode',
+    200,
+    changes,
+    Type.Object({
+      uuid: text,
+      kind: Type.Union([Type.Literal('meta'), Type.Literal('storage')]),
+      alias: Type.Optional(text),
+      addresses: Type.Array(address, { minItems: 1, maxItems: 16 }),
+    }),
+    Type.Object({ node: nodeId, clusterId: text, heartbeatMs: u32 }),
+  ),
   /** A target's folder is brought under this session's node. Without target it is new and gets one, to be written into the folder before use; a token that the folder made beforehand lets a repeated first registration find the same target. since: as in the map. */
-  registerTarget: message('mgmt.registerTarget', 201, changes, Type.Object({
-    kind: Type.Union([Type.Literal('meta'), Type.Literal('storage')]), alias: Type.Optional(text), pool: Type.Optional(text), usage: Type.Omit(Usage, ['target']),
-    target: Type.Optional(targetId), token: Type.Optional(text), clusterId: Type.Optional(text),
-  }), Type.Object({ target: targetId, token: text, clusterId: text, since: Type.Optional(id) })),
+  registerTarget: message(
+    'mgmt.registerTarget',
+    201,
+    changes,
+    Type.Object({
+      kind: Type.Union([Type.Literal('meta'), Type.Literal('storage')]),
+      alias: Type.Optional(text),
+      pool: Type.Optional(text),
+      usage: Type.Omit(Usage, ['target']),
+      target: Type.Optional(targetId),
+      token: Type.Optional(text),
+      clusterId: Type.Optional(text),
+    }),
+    Type.Object({ target: targetId, token: text, clusterId: text, since: Type.Optional(id) }),
+  ),
   /** Node is alive; figures of its targets, and disk faults that it saw since the last one. Answer: the map version mgmtd is at. */
-  heartbeat: message('mgmt.heartbeat', 202, reads, Type.Object({ node: nodeId, usage: Type.Array(Usage, { maxItems: 1024 }) }), Type.Object({ mapVersion: id })),
+  heartbeat: message(
+    'mgmt.heartbeat',
+    202,
+    reads,
+    Type.Object({ node: nodeId, usage: Type.Array(Usage, { maxItems: 1024 }) }),
+    Type.Object({ mapVersion: id }),
+  ),
   /** The whole map, and from then on every change as `mapChanged` on this session. */
   subscribeMap: message('mgmt.subscribeMap', 203, reads, Type.Object({ kind: text, name: text }), Type.Object({ map: mapDocument })),
   /** One-way, from mgmtd to subscribers. */
   mapChanged: message('mgmt.mapChanged', 204, reads, Type.Object({ change: mapChange }), empty),
   /** The next unused range of FID sequences for a metadata target of the calling node; persistent. */
-  grantSequences: message('mgmt.grantSequences', 205, changes, Type.Object({ target: targetId, count: Type.Integer({ minimum: 1, maximum: 1024 }) }), Type.Object({ first: id, last: id })),
+  grantSequences: message(
+    'mgmt.grantSequences',
+    205,
+    changes,
+    Type.Object({ target: targetId, count: Type.Integer({ minimum: 1, maximum: 1024 }) }),
+    Type.Object({ first: id, last: id }),
+  ),
   /** Latest figures of every target, newer than those in the map. */
   usage: message('mgmt.usage', 206, reads, empty, Type.Object({ usage: Type.Array(Usage) })),
   /** Clients that hold a session now. */
-  clients: message('mgmt.clients', 207, reads, empty, Type.Object({ clients: Type.Array(Type.Object({ kind: text, name: text, address: text, connectedSeconds: bytes })) })),
+  clients: message(
+    'mgmt.clients',
+    207,
+    reads,
+    empty,
+    Type.Object({ clients: Type.Array(Type.Object({ kind: text, name: text, address: text, connectedSeconds: bytes })) }),
+  ),
 } as const;
 
 export type RequestOf<M> = M extends Message<infer Request, TSchema> ? Static<Request> : never;

@@ -104,7 +104,9 @@ export class TestCluster {
       }
       await pause(50);
     }
-    throw new Error(`cluster is not ready after ${READY_MS} ms: ${seen}\n${this.daemons.map((daemon) => `${daemon.name}: ${daemon.log().slice(-1000)}`).join('\n')}`);
+    throw new Error(
+      `cluster is not ready after ${READY_MS} ms: ${seen}\n${this.daemons.map((daemon) => `${daemon.name}: ${daemon.log().slice(-1000)}`).join('\n')}`,
+    );
   }
 
   /** Runs the command line against this cluster. */
@@ -158,7 +160,12 @@ export class TestCluster {
 
   #daemon(kind: 'mgmtd' | 'meta' | 'storage', index?: number): Daemon {
     const name = index === undefined ? kind : `${kind}${index}`;
-    return new Daemon(name, join(this.folder, `${name}.log`), [kind, '--config', join(this.folder, `${name}.toml`)], this.#options.environment);
+    return new Daemon(
+      name,
+      join(this.folder, `${name}.log`),
+      [kind, '--config', join(this.folder, `${name}.toml`)],
+      this.#options.environment,
+    );
   }
 
   async #writeFiles(): Promise<void> {
@@ -168,9 +175,15 @@ export class TestCluster {
       const merged: Record<string, string> = { ...sections };
       for (const [section, lines] of Object.entries(this.#options.settings ?? {})) {
         const [daemon, key] = section.includes('.') ? section.split('.') : [name.replace(/\d+$/, ''), section];
-        if (daemon === name.replace(/\d+$/, '') && key !== undefined && (key in merged || section.includes('.'))) merged[key] = `${merged[key] ?? ''}\n${lines}`;
+        if (daemon === name.replace(/\d+$/, '') && key !== undefined && (key in merged || section.includes('.')))
+          merged[key] = `${merged[key] ?? ''}\n${lines}`;
       }
-      return writeFile(join(this.folder, `${name}.toml`), Object.entries(merged).map(([section, lines]) => `[${section}]\n${lines}\n`).join('\n'));
+      return writeFile(
+        join(this.folder, `${name}.toml`),
+        Object.entries(merged)
+          .map(([section, lines]) => `[${section}]\n${lines}\n`)
+          .join('\n'),
+      );
     };
     const cluster = `key_file = "${this.keyFile}"\nmgmtd = ["${this.address}"]`;
     await write('mgmtd', {
@@ -184,7 +197,11 @@ export class TestCluster {
     const perNode = this.#options.targetsPerNode ?? 2;
     for (const [node, storage] of this.storages.entries()) {
       const targets = Array.from({ length: perNode }, (_, i) => JSON.stringify(this.targetFolder(node * perNode + i)));
-      await write(storage.name, { cluster, listen: 'port = 0', storage: `data = "${join(this.folder, storage.name)}"\ntargets = [${targets.join(', ')}]` });
+      await write(storage.name, {
+        cluster,
+        listen: 'port = 0',
+        storage: `data = "${join(this.folder, storage.name)}"\ntargets = [${targets.join(', ')}]`,
+      });
     }
   }
 }
@@ -207,7 +224,8 @@ export class Mount {
     const deadline = performance.now() + READY_MS;
     while (!(await this.isMounted())) {
       if (!this.daemon.running) throw new Error(`mount ended while starting:\n${this.daemon.log().slice(-2000)}`);
-      if (performance.now() > deadline) throw new Error(`nothing mounted at ${this.path} after ${READY_MS} ms:\n${this.daemon.log().slice(-2000)}`);
+      if (performance.now() > deadline)
+        throw new Error(`nothing mounted at ${this.path} after ${READY_MS} ms:\n${this.daemon.log().slice(-2000)}`);
       await pause(20);
     }
   }
@@ -243,14 +261,24 @@ export function ibex(args: readonly string[], options: { input?: string } = {}):
   return run(process.execPath, [program, ...args], options);
 }
 
-export function run(command: string, args: readonly string[], options: { input?: string; cwd?: string; timeoutMs?: number } = {}): Promise<CommandResult> {
+export function run(
+  command: string,
+  args: readonly string[],
+  options: { input?: string; cwd?: string; timeoutMs?: number } = {},
+): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = execFile(
       command,
       [...args],
-      { maxBuffer: 64 * 2 ** 20, cwd: options.cwd, timeout: options.timeoutMs ?? 600_000, env: { ...process.env, NODE_V8_COVERAGE: '', NODE_OPTIONS: '' } },
+      {
+        maxBuffer: 64 * 2 ** 20,
+        cwd: options.cwd,
+        timeout: options.timeoutMs ?? 600_000,
+        env: { ...process.env, NODE_V8_COVERAGE: '', NODE_OPTIONS: '' },
+      },
       (error, stdout, stderr) => {
-        if (error !== null && typeof error.code !== 'number') reject(new Error(`${command} ${args.join(' ')}: ${error.message}\n${stderr}`, { cause: error }));
+        if (error !== null && typeof error.code !== 'number')
+          reject(new Error(`${command} ${args.join(' ')}: ${error.message}\n${stderr}`, { cause: error }));
         else resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
       },
     );

@@ -38,10 +38,14 @@ export class Daemon {
     if (this.running) throw new Error(`${this.name} runs already`);
     const log = openSync(this.logFile, 'a');
     // The channel closes with this process, however it ends, and --exit-with-parent ends the daemon with the channel.
-    this.#child = spawn(process.execPath, [...process.execArgv.filter((arg) => arg.startsWith('--enable-source-maps')), program, ...this.#arguments, '--exit-with-parent'], {
-      stdio: ['ignore', log, log, 'ipc'],
-      env: { ...process.env, ...this.#environment, NODE_V8_COVERAGE: '', NODE_OPTIONS: '' },
-    });
+    this.#child = spawn(
+      process.execPath,
+      [...process.execArgv.filter((arg) => arg.startsWith('--enable-source-maps')), program, ...this.#arguments, '--exit-with-parent'],
+      {
+        stdio: ['ignore', log, log, 'ipc'],
+        env: { ...process.env, ...this.#environment, NODE_V8_COVERAGE: '', NODE_OPTIONS: '' },
+      },
+    );
     closeSync(log);
     const child = this.#child;
     child.channel?.unref();

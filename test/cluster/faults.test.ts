@@ -5,11 +5,13 @@ import t from 'tap';
 import type { FileSystem } from '../../src/index.js';
 import { needs } from '../support/capabilities.js';
 import { seed } from '../support/properties.js';
-import type { Daemon } from './daemon.js';
 import { ibex, run, TestCluster } from './cluster.js';
+import type { Daemon } from './daemon.js';
 
 const body = (index: number, bytes: number): Buffer => Buffer.alloc(bytes, `<${index}>`);
-const quick = { 'mgmtd.heartbeat': 'interval = "200 ms"\nlost_session_after = "500 ms"\nprobably_offline_after = "1 s"\noffline_after = "3 s"' };
+const quick = {
+  'mgmtd.heartbeat': 'interval = "200 ms"\nlost_session_after = "500 ms"\nprobably_offline_after = "1 s"\noffline_after = "3 s"',
+};
 
 /** Writes files one after the other until told to stop; what close acknowledged is in `done`. */
 async function writer(fileSystem: FileSystem, folder: string, done: Map<string, Buffer>, stopped: () => boolean): Promise<void> {
@@ -23,7 +25,11 @@ async function writer(fileSystem: FileSystem, folder: string, done: Map<string, 
 
 t.test('kill -9 of each daemon under load loses nothing that was acknowledged', { timeout: 300_000 }, async (t) => {
   const cluster = await TestCluster.start(t, { settings: quick });
-  const victims: [string, Daemon][] = [['storage', cluster.storages[0] as Daemon], ['meta', cluster.meta], ['mgmtd', cluster.mgmtd]];
+  const victims: [string, Daemon][] = [
+    ['storage', cluster.storages[0] as Daemon],
+    ['meta', cluster.meta],
+    ['mgmtd', cluster.mgmtd],
+  ];
   for (const [name, victim] of victims) {
     t.test(name, async (t) => {
       const fileSystem = await cluster.client();
@@ -67,23 +73,27 @@ t.test('a power cut of everything: names and files that fsync acknowledged are t
   t.ok((await again.readFile('/kept')).equals(body(1, 2_500_000)));
 });
 
-t.test('a dead storage daemon: EIO after a bounded wait, named in the log; works again when it is back', { ...needs('root', 'fuse'), timeout: 120_000 }, async (t) => {
-  const cluster = await TestCluster.start(t, { settings: quick });
-  const mount = await cluster.mount();
-  const path = join(mount.path, 'file');
-  const content = body(3, 4 * 2 ** 20);
-  await fs.writeFile(path, content);
-  await mount.remount();
-  for (const storage of cluster.storages) await storage.kill();
-  const start = performance.now();
-  await t.rejects(fs.readFile(path), { code: 'EIO' });
-  t.ok(performance.now() - start < 40_000, `took ${Math.round(performance.now() - start)} ms`);
-  t.match(mount.daemon.log(), /target \d+/i, 'the log names the target');
-  t.match(mount.daemon.log(), /\[?0x[0-9a-f]+:0x[0-9a-f]+/, 'and the file');
-  for (const storage of cluster.storages) storage.start();
-  await cluster.ready();
-  t.ok((await fs.readFile(path)).equals(content), 'back without a remount');
-});
+t.test(
+  'a dead storage daemon: EIO after a bounded wait, named in the log; works again when it is back',
+  { ...needs('root', 'fuse'), timeout: 120_000 },
+  async (t) => {
+    const cluster = await TestCluster.start(t, { settings: quick });
+    const mount = await cluster.mount();
+    const path = join(mount.path, 'file');
+    const content = body(3, 4 * 2 ** 20);
+    await fs.writeFile(path, content);
+    await mount.remount();
+    for (const storage of cluster.storages) await storage.kill();
+    const start = performance.now();
+    await t.rejects(fs.readFile(path), { code: 'EIO' });
+    t.ok(performance.now() - start < 40_000, `took ${Math.round(performance.now() - start)} ms`);
+    t.match(mount.daemon.log(), /target \d+/i, 'the log names the target');
+    t.match(mount.daemon.log(), /\[?0x[0-9a-f]+:0x[0-9a-f]+/, 'and the file');
+    for (const storage of cluster.storages) storage.start();
+    await cluster.ready();
+    t.ok((await fs.readFile(path)).equals(content), 'back without a remount');
+  },
+);
 
 t.test('a full target is ENOSPC and what was there stays whole', { ...needs('root', 'fuse'), timeout: 120_000 }, async (t) => {
   const small = await fs.mkdtemp('/tmp/ibexfs-small-');
@@ -145,7 +155,12 @@ t.test('wrong configurations are one line that says what to do', async (t) => {
     'broken.toml': '[storage\n',
     'value.toml': '[listen]\nport = "many"\n',
   });
-  for (const [file, pattern] of [['bad.toml', /bad\.toml:2.*targets/], ['broken.toml', /broken\.toml:1/], ['value.toml', /value\.toml:2.*port/], ['missing.toml', /missing\.toml/]] as const) {
+  for (const [file, pattern] of [
+    ['bad.toml', /bad\.toml:2.*targets/],
+    ['broken.toml', /broken\.toml:1/],
+    ['value.toml', /value\.toml:2.*port/],
+    ['missing.toml', /missing\.toml/],
+  ] as const) {
     const result = await ibex(['storage', '--config', join(folder, file)]);
     t.not(result.code, 0);
     t.match(result.stderr, pattern);

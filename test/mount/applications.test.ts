@@ -17,11 +17,20 @@ t.test('applications in the mount', { ...needs('root', 'fuse', 'cc', 'make', 'gi
     await fs.mkdir(project);
     const modules = Array.from({ length: 24 }, (_, i) => `m${i}`);
     for (const [i, name] of modules.entries()) {
-      await fs.writeFile(join(project, `${name}.c`), `#include <stdio.h>\n#include <math.h>\n#include "all.h"\nint ${name}(int x) { return x + ${i} + (int)sqrt(0.0); }\n`);
+      await fs.writeFile(
+        join(project, `${name}.c`),
+        `#include <stdio.h>\n#include <math.h>\n#include "all.h"\nint ${name}(int x) { return x + ${i} + (int)sqrt(0.0); }\n`,
+      );
     }
     await fs.writeFile(join(project, 'all.h'), modules.map((name) => `int ${name}(int);`).join('\n'));
-    await fs.writeFile(join(project, 'main.c'), `#include <stdio.h>\n#include "all.h"\nint main(void) { int x = 0; ${modules.map((name) => `x = ${name}(x);`).join(' ')} printf("%d\\n", x); return 0; }\n`);
-    await fs.writeFile(join(project, 'Makefile'), `OBJECTS = main.o ${modules.map((name) => `${name}.o`).join(' ')}\nprogram: $(OBJECTS)\n\t$(CC) -o $@ $^ -lm\n%.o: %.c all.h\n\t$(CC) -c -g -o $@ $<\n`);
+    await fs.writeFile(
+      join(project, 'main.c'),
+      `#include <stdio.h>\n#include "all.h"\nint main(void) { int x = 0; ${modules.map((name) => `x = ${name}(x);`).join(' ')} printf("%d\\n", x); return 0; }\n`,
+    );
+    await fs.writeFile(
+      join(project, 'Makefile'),
+      `OBJECTS = main.o ${modules.map((name) => `${name}.o`).join(' ')}\nprogram: $(OBJECTS)\n\t$(CC) -o $@ $^ -lm\n%.o: %.c all.h\n\t$(CC) -c -g -o $@ $<\n`,
+    );
     ok(await run('make', ['-j2', '-C', project]), 'make');
     t.equal((await run(join(project, 'program'), [])).stdout.trim(), String((23 * 24) / 2));
     const again = await run('make', ['-C', project]);
@@ -30,7 +39,8 @@ t.test('applications in the mount', { ...needs('root', 'fuse', 'cc', 'make', 'gi
 
   t.test('git init, add, commit, fsck, clone', async (t) => {
     const repository = join(mount.path, 'repository');
-    const git = (...args: string[]): Promise<CommandResult> => run('git', ['-C', repository, '-c', 'user.name=t', '-c', 'user.email=t@example.org', ...args]);
+    const git = (...args: string[]): Promise<CommandResult> =>
+      run('git', ['-C', repository, '-c', 'user.name=t', '-c', 'user.email=t@example.org', ...args]);
     await fs.mkdir(repository);
     ok(await git('init', '-q'), 'init');
     ok(await run('cp', ['-r', '/usr/include/linux', repository]), 'cp');
@@ -43,10 +53,28 @@ t.test('applications in the mount', { ...needs('root', 'fuse', 'cc', 'make', 'gi
     ok(await run('diff', ['-r', join(repository, 'linux'), join(mount.path, 'clone', 'linux')]), 'diff');
   });
 
-  t.test('fio verifies random 4 KiB and 1 MiB blocks', async (t) => {
-    for (const [size, block, direct] of [['64m', '4k', 0], ['64m', '4k', 1], ['256m', '1m', 0], ['256m', '1m', 1]] as const) {
-      const args = ['--name=verify', `--filename=${join(mount.path, `fio-${block}-${direct}`)}`, '--rw=randwrite', `--bs=${block}`, `--size=${size}`, `--direct=${direct}`,
-        '--ioengine=libaio', '--iodepth=16', '--verify=crc32c', '--do_verify=1', '--verify_fatal=1', '--randrepeat=0', '--end_fsync=1'];
+  t.test('fio verifies random 4 KiB and 1 MiB blocks', async () => {
+    for (const [size, block, direct] of [
+      ['64m', '4k', 0],
+      ['64m', '4k', 1],
+      ['256m', '1m', 0],
+      ['256m', '1m', 1],
+    ] as const) {
+      const args = [
+        '--name=verify',
+        `--filename=${join(mount.path, `fio-${block}-${direct}`)}`,
+        '--rw=randwrite',
+        `--bs=${block}`,
+        `--size=${size}`,
+        `--direct=${direct}`,
+        '--ioengine=libaio',
+        '--iodepth=16',
+        '--verify=crc32c',
+        '--do_verify=1',
+        '--verify_fatal=1',
+        '--randrepeat=0',
+        '--end_fsync=1',
+      ];
       ok(await run('fio', args), `fio ${block} direct=${direct}`);
     }
   });

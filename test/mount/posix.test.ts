@@ -39,7 +39,10 @@ t.test('files, names, links, attributes', { ...able, timeout: 300_000 }, async (
     await fs.truncate(at('sparse'), 2 ** 20 + 1);
     await fs.truncate(at('sparse'), far + 3);
     const whole = await fs.readFile(at('sparse'));
-    t.ok(whole.every((byte) => byte === 0), 'what was cut off does not come back');
+    t.ok(
+      whole.every((byte) => byte === 0),
+      'what was cut off does not come back',
+    );
   });
 
   t.test('rename, also over files and directories', async (t) => {
@@ -130,7 +133,9 @@ t.test('files, names, links, attributes', { ...able, timeout: 300_000 }, async (
 
   t.test('mmap, shared and written', async (t) => {
     const source = join(cluster.folder, 'map.c');
-    await fs.writeFile(source, `
+    await fs.writeFile(
+      source,
+      `
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -147,7 +152,8 @@ int main(int argc, char** argv) {
   if (pread(fd, back, 6, (1 << 20) - 3) != 6 || strcmp(back, "mapped") != 0) return 4;
   munmap(map, 3 << 20);
   return close(fd) != 0;
-}`);
+}`,
+    );
     const program = join(cluster.folder, 'map');
     t.equal((await run('cc', ['-o', program, source])).code, 0);
     t.equal((await run(program, [at('mapped')])).code, 0);

@@ -5,11 +5,11 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
-import { Endpoint } from '../../src/net/endpoint.js';
-import { meta, mgmt } from '../../src/wire/messages.js';
 import { loadNative } from '../../src/native.js';
+import { Endpoint } from '../../src/net/endpoint.js';
 import { FRAME_HEADER_BYTES, FrameType, PROTOCOL_MAGIC, PROTOCOL_VERSION, writeFrameHeader } from '../../src/wire/generated.js';
 import { ClientHandshake } from '../../src/wire/handshake.js';
+import { meta, mgmt } from '../../src/wire/messages.js';
 import { refusal } from '../support/properties.js';
 
 const key = randomBytes(32);
@@ -89,7 +89,10 @@ t.test('1000 calls in flight are all answered', async (t) => {
 
 t.test('a wrong key is refused on both sides, with the reason in the log', async (t) => {
   const server = await serve(t);
-  await t.rejects(endpoint(t, randomBytes(32)).connect({ host: '127.0.0.1', port: server.port }), refusal('ERR_HANDSHAKE_REFUSED', /same key file/));
+  await t.rejects(
+    endpoint(t, randomBytes(32)).connect({ host: '127.0.0.1', port: server.port }),
+    refusal('ERR_HANDSHAKE_REFUSED', /same key file/),
+  );
   await stillServes(t, server);
 });
 
@@ -141,7 +144,10 @@ t.test('slow-loris: a peer that sends a byte now and then loses its place at the
   }, 200);
   t.teardown(() => clearInterval(drip));
   await stillServes(t, server);
-  t.ok((await Promise.all(sockets.map((socket) => ended(socket, 9000)))).every((gone) => gone), 'all closed by the deadline');
+  t.ok(
+    (await Promise.all(sockets.map((socket) => ended(socket, 9000)))).every((gone) => gone),
+    'all closed by the deadline',
+  );
   t.match(server.lines.join(''), /no handshake within/);
   await stillServes(t, server);
 });

@@ -2,8 +2,9 @@
  * Tests that need something of the machine skip by naming it; where CI says that it should be there
  * (CI=true), its absence is a failure.
  */
-import { accessSync, constants } from 'node:fs';
+
 import { spawnSync } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
 
 type Skip = { skip: string } | Record<string, never>;
 

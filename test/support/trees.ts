@@ -35,5 +35,8 @@ export async function hashFile(path: string): Promise<string> {
 export function differences(actual: readonly string[], expected: readonly string[]): string[] {
   const have = new Set(actual);
   const want = new Set(expected);
-  return [...expected.filter((line) => !have.has(line)).map((line) => `- ${line}`), ...actual.filter((line) => !want.has(line)).map((line) => `+ ${line}`)].slice(0, 10);
+  return [
+    ...expected.filter((line) => !have.has(line)).map((line) => `- ${line}`),
+    ...actual.filter((line) => !want.has(line)).map((line) => `+ ${line}`),
+  ].slice(0, 10);
 }

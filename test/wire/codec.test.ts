@@ -6,36 +6,56 @@ import type { Fid } from '../../src/wire/fid.js';
 import { catalogue, meta, mgmt } from '../../src/wire/messages.js';
 import { checks, refusal } from '../support/properties.js';
 
-const attributes = fc.record({
-  fid: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
-  mode: fc.integer({ min: 0, max: 0xffffffff }),
-  links: fc.nat(),
-  uid: fc.nat(),
-  gid: fc.nat(),
-  size: fc.maxSafeNat(),
-  device: fc.nat(),
-  atime: fc.maxSafeInteger(),
-  atimeNs: fc.nat(999_999_999),
-  mtime: fc.maxSafeInteger(),
-  mtimeNs: fc.nat(999_999_999),
-  ctime: fc.maxSafeInteger(),
-  ctimeNs: fc.nat(999_999_999),
-}, { noNullPrototype: true });
+const attributes = fc.record(
+  {
+    fid: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+    mode: fc.integer({ min: 0, max: 0xffffffff }),
+    links: fc.nat(),
+    uid: fc.nat(),
+    gid: fc.nat(),
+    size: fc.maxSafeNat(),
+    device: fc.nat(),
+    atime: fc.maxSafeInteger(),
+    atimeNs: fc.nat(999_999_999),
+    mtime: fc.maxSafeInteger(),
+    mtimeNs: fc.nat(999_999_999),
+    ctime: fc.maxSafeInteger(),
+    ctimeNs: fc.nat(999_999_999),
+  },
+  { noNullPrototype: true },
+);
 
 t.test('what was encoded decodes to the same', async (t) => {
-  checks(t, fc.property(attributes, (value) => {
-    const body = Buffer.from(encodeBody(meta.lookup.response, { attributes: value }));
-    t.strictSame(decodeBody(meta.lookup.response, body, 0, body.length), { attributes: value });
-  }));
+  checks(
+    t,
+    fc.property(attributes, (value) => {
+      const body = Buffer.from(encodeBody(meta.lookup.response, { attributes: value }));
+      t.strictSame(decodeBody(meta.lookup.response, body, 0, body.length), { attributes: value });
+    }),
+  );
 });
 
 t.test('strings of any characters, lists and optional fields survive', async (t) => {
-  const entry = fc.record({ name: fc.string({ minLength: 1, maxLength: 255, unit: 'binary' }), fid: fc.integer({ min: 1 }), type: fc.nat(), cookie: fc.nat(), attributes: fc.option(attributes, { nil: undefined }) }, { requiredKeys: ['name', 'fid', 'type', 'cookie'], noNullPrototype: true });
-  checks(t, fc.property(fc.array(entry, { maxLength: 50 }), fc.boolean(), (entries, end) => {
-    const plain = entries.filter((one) => one.name.length <= 255 && Buffer.from(one.name).toString() === one.name).map((one) => (one.attributes === undefined ? { name: one.name, fid: one.fid, type: one.type, cookie: one.cookie } : one));
-    const body = Buffer.from(encodeBody(meta.readDirectory.response, { entries: plain, end }));
-    t.strictSame(decodeBody(meta.readDirectory.response, body, 0, body.length), { entries: plain, end });
-  }));
+  const entry = fc.record(
+    {
+      name: fc.string({ minLength: 1, maxLength: 255, unit: 'binary' }),
+      fid: fc.integer({ min: 1 }),
+      type: fc.nat(),
+      cookie: fc.nat(),
+      attributes: fc.option(attributes, { nil: undefined }),
+    },
+    { requiredKeys: ['name', 'fid', 'type', 'cookie'], noNullPrototype: true },
+  );
+  checks(
+    t,
+    fc.property(fc.array(entry, { maxLength: 50 }), fc.boolean(), (entries, end) => {
+      const plain = entries
+        .filter((one) => one.name.length <= 255 && Buffer.from(one.name).toString() === one.name)
+        .map((one) => (one.attributes === undefined ? { name: one.name, fid: one.fid, type: one.type, cookie: one.cookie } : one));
+      const body = Buffer.from(encodeBody(meta.readDirectory.response, { entries: plain, end }));
+      t.strictSame(decodeBody(meta.readDirectory.response, body, 0, body.length), { entries: plain, end });
+    }),
+  );
 });
 
 t.test('bytes and free-form values', async (t) => {
@@ -64,21 +84,35 @@ t.test('fields that a newer peer added are stepped over', async (t) => {
 
 t.test('any bytes either decode or are refused, and never take memory by a claimed length', async (t) => {
   const messages = [...catalogue.values()];
-  checks(t, fc.property(fc.uint8Array({ maxLength: 200 }), fc.nat(messages.length - 1), (bytes, index) => {
-    const message = messages[index] as (typeof messages)[number];
-    const body = Buffer.from(bytes);
-    try {
-      decodeBody(message.request, body, 0, body.length);
-    } catch (error) {
-      if (!(error instanceof IbexError) || error.kind !== 'ERR_BAD_REQUEST') throw error;
-    }
-  }), { numRuns: 5000 });
+  checks(
+    t,
+    fc.property(fc.uint8Array({ maxLength: 200 }), fc.nat(messages.length - 1), (bytes, index) => {
+      const message = messages[index] as (typeof messages)[number];
+      const body = Buffer.from(bytes);
+      try {
+        decodeBody(message.request, body, 0, body.length);
+      } catch (error) {
+        if (!(error instanceof IbexError) || error.kind !== 'ERR_BAD_REQUEST') throw error;
+      }
+    }),
+    { numRuns: 5000 },
+  );
   const huge = Buffer.from([0x91, 0xdd, 0x7f, 0xff, 0xff, 0xff]);
   t.throws(() => decodeBody(meta.release.request, huge, 0, huge.length), refusal('ERR_BAD_REQUEST'));
 });
 
 t.test('every truncation of a valid body is refused', async (t) => {
-  const body = Buffer.from(encodeBody(meta.create.request, { parent: 7 as Fid, name: 'file', mode: 0o100644, uid: 1, gid: 2, exclusive: true, layout: { stripeSize: 65536 } }));
+  const body = Buffer.from(
+    encodeBody(meta.create.request, {
+      parent: 7 as Fid,
+      name: 'file',
+      mode: 0o100644,
+      uid: 1,
+      gid: 2,
+      exclusive: true,
+      layout: { stripeSize: 65536 },
+    }),
+  );
   for (let length = 0; length < body.length; length++) {
     t.throws(() => decodeBody(meta.create.request, body, 0, length), refusal('ERR_BAD_REQUEST'), `${length} of ${body.length} bytes`);
   }

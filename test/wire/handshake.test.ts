@@ -46,22 +46,25 @@ t.test('a server refuses a client that cannot prove the key', async (t) => {
 });
 
 t.test('any flipped bit of any frame makes the exchange fail', async (t) => {
-  checks(t, fc.property(fc.nat(3), fc.nat(), (which, position) => {
-    let count = 0;
-    const alter = (frame: Frame): Frame => {
-      if (count++ !== which) return frame;
-      const body = Buffer.from(frame.body);
-      const bit = position % (body.length * 8);
-      body[bit >> 3] = (body[bit >> 3] as number) ^ (1 << (bit & 7));
-      return { type: frame.type, body };
-    };
-    try {
-      exchange(key, key, alter);
-    } catch (error) {
-      return error instanceof IbexError;
-    }
-    return false;
-  }));
+  checks(
+    t,
+    fc.property(fc.nat(3), fc.nat(), (which, position) => {
+      let count = 0;
+      const alter = (frame: Frame): Frame => {
+        if (count++ !== which) return frame;
+        const body = Buffer.from(frame.body);
+        const bit = position % (body.length * 8);
+        body[bit >> 3] = (body[bit >> 3] as number) ^ (1 << (bit & 7));
+        return { type: frame.type, body };
+      };
+      try {
+        exchange(key, key, alter);
+      } catch (error) {
+        return error instanceof IbexError;
+      }
+      return false;
+    }),
+  );
 });
 
 t.test('a recorded proof is worth nothing in another exchange', async (t) => {
@@ -70,7 +73,10 @@ t.test('a recorded proof is worth nothing in another exchange', async (t) => {
     if (frame.type === FrameType.proof) recorded = frame;
     return frame;
   });
-  t.throws(() => exchange(key, key, (frame) => (frame.type === FrameType.proof ? (recorded as Frame) : frame)), refusal('ERR_HANDSHAKE_REFUSED'));
+  t.throws(
+    () => exchange(key, key, (frame) => (frame.type === FrameType.proof ? (recorded as Frame) : frame)),
+    refusal('ERR_HANDSHAKE_REFUSED'),
+  );
 });
 
 t.test('a whole recorded conversation cannot be replayed to a server', async (t) => {
@@ -103,24 +109,31 @@ t.test('truncated, oversized and out-of-turn frames are refused', async (t) => {
   for (let length = 0; length < hello.length; length++) {
     t.throws(() => new ServerHandshake(key, server).receive(FrameType.hello, hello.subarray(0, length)), refusal('ERR_BAD_FRAME'));
   }
-  t.throws(() => new ServerHandshake(key, server).receive(FrameType.hello, Buffer.concat([hello, Buffer.alloc(1)])), refusal('ERR_BAD_FRAME'));
+  t.throws(
+    () => new ServerHandshake(key, server).receive(FrameType.hello, Buffer.concat([hello, Buffer.alloc(1)])),
+    refusal('ERR_BAD_FRAME'),
+  );
   t.throws(() => new ServerHandshake(key, server).receive(FrameType.proof, hello), refusal('ERR_BAD_FRAME'));
   t.throws(() => new ClientHandshake(key, client).receive(FrameType.welcome, Buffer.alloc(32)), refusal('ERR_BAD_FRAME'));
 });
 
 t.test('any bytes at any step end in a typed error', async (t) => {
   const types = [FrameType.hello, FrameType.challenge, FrameType.proof, FrameType.welcome, FrameType.refuse];
-  checks(t, fc.property(fc.uint8Array({ maxLength: 300 }), fc.constantFrom(...types), fc.boolean(), (bytes, type, atServer) => {
-    const one = new ClientHandshake(key, client);
-    one.start();
-    const side = atServer ? new ServerHandshake(key, server) : one;
-    try {
-      side.receive(type, Buffer.from(bytes));
-    } catch (error) {
-      return error instanceof IbexError;
-    }
-    return atServer && type === FrameType.hello;
-  }), { numRuns: 3000 });
+  checks(
+    t,
+    fc.property(fc.uint8Array({ maxLength: 300 }), fc.constantFrom(...types), fc.boolean(), (bytes, type, atServer) => {
+      const one = new ClientHandshake(key, client);
+      one.start();
+      const side = atServer ? new ServerHandshake(key, server) : one;
+      try {
+        side.receive(type, Buffer.from(bytes));
+      } catch (error) {
+        return error instanceof IbexError;
+      }
+      return atServer && type === FrameType.hello;
+    }),
+    { numRuns: 3000 },
+  );
 });
 
 t.test('a refusal tells the client why', async (t) => {

@@ -1,8 +1,8 @@
 import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import { refusal } from '../support/properties.js';
 import { deriveKey, generateKeyFile, httpToken, readKeyFile } from '../../src/wire/key.js';
+import { refusal } from '../support/properties.js';
 
 t.test('a generated key is private to its owner and reads back', async (t) => {
   const path = join(t.testdir(), 'cluster.key');
@@ -27,7 +27,13 @@ t.test('a key that others can read is refused with what to do', async (t) => {
 
 t.test('a file that holds no key is refused', async (t) => {
   const path = join(t.testdir(), 'cluster.key');
-  for (const text of ['', 'ibex-key-v1', 'ibex-key-v1 c2hvcnQ=', 'other-key-v1 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=', 'ibex-key-v1 x y']) {
+  for (const text of [
+    '',
+    'ibex-key-v1',
+    'ibex-key-v1 c2hvcnQ=',
+    'other-key-v1 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=',
+    'ibex-key-v1 x y',
+  ]) {
     await writeFile(path, text, { mode: 0o600 });
     await t.rejects(readKeyFile(path), refusal('ERR_INVALID'), JSON.stringify(text));
   }
