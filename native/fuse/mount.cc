@@ -184,9 +184,11 @@ Result<FuseMount> mount_by_helper(const std::string& path, const MountOptions& o
   theirs.reset();
   const int device = outcome.value().exit_code == 0 ? receive_descriptor(ours.get()) : -1;
   if (device < 0) {
-    return Status(StatusCode::kNotPermitted,
-                  "fusermount3 could not mount on " + path + ": " +
-                      (outcome.value().messages.empty() ? "no reason given" : outcome.value().messages));
+    const std::string& reason = outcome.value().messages;
+    std::string text = "fusermount3 could not mount on " + path + ": " + (reason.empty() ? "no reason given" : reason);
+    if (reason.find("/dev/fuse") != std::string::npos)
+      text += "; users need read and write access to /dev/fuse, or mount as root";
+    return Status(StatusCode::kNotPermitted, std::move(text));
   }
   return FuseMount{device, path, true};
 }

@@ -161,7 +161,12 @@ void FuseWorker::name_request(const RequestOrigin& origin, const fuse_in_header&
     default:
       break;
   }
-  core_->hand_over(origin, header.opcode, request);
+  hand_over(origin, header.opcode, request);
+}
+
+void FuseWorker::hand_over(const RequestOrigin& origin, uint32_t opcode, NameRequest& request) {
+  batch_->flush();  // the event ring may be full, and waiting for it must not hold data back
+  core_->hand_over(origin, opcode, request);
 }
 
 void FuseWorker::after_data(const RequestOrigin& origin, uint32_t opcode, NameRequest& request) {
@@ -178,7 +183,7 @@ void FuseWorker::after_data(const RequestOrigin& origin, uint32_t opcode, NameRe
   };
   const bool nothing_pending = file == 0 || core_->files.clean(file);
   if (opcode == FUSE_FSYNC) return core_->files.sync(file, proceed);
-  if (nothing_pending) return core_->hand_over(origin, opcode, request);
+  if (nothing_pending) return hand_over(origin, opcode, request);
   if (by_name) return core_->files.drain(file, proceed);
   core_->files.flush(file, proceed);
 }
@@ -197,7 +202,7 @@ void FuseWorker::push_forgets() {
     request.event.operation = static_cast<uint16_t>(wire::FuseOperation::kForget);
     request.name = {reinterpret_cast<const uint8_t*>(forgets_.data() + start), count * sizeof(fuse_forget_one)};
     request.event.name_length = static_cast<uint32_t>(request.name.size());
-    core_->hand_over({}, FUSE_BATCH_FORGET, request);
+    hand_over({}, FUSE_BATCH_FORGET, request);
   }
   forgets_.clear();
 }
@@ -210,7 +215,7 @@ void FuseWorker::clear_set_id(uint64_t node, const fuse_in_header& header) {
   request.event.gid = header.gid;
   request.event.pid = header.pid;
   request.event.valid = FATTR_KILL_SUIDGID;
-  core_->hand_over({}, FUSE_SETATTR, request);
+  hand_over({}, FUSE_SETATTR, request);
 }
 
 }  // namespace ibexfs

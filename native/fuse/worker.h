@@ -30,6 +30,7 @@ class FuseWorker {
   void write_request(const RequestOrigin& origin, const fuse_in_header& header);
   void seek_request(const RequestOrigin& origin);
   void name_request(const RequestOrigin& origin, const fuse_in_header& header);
+  void hand_over(const RequestOrigin& origin, uint32_t opcode, NameRequest& request);
   // A name request that must not run before pending data has reached the targets.
   void after_data(const RequestOrigin& origin, uint32_t opcode, NameRequest& request);
   void collect_forgets(const fuse_in_header& header);
@@ -55,7 +56,7 @@ class FuseWorker {
   size_t received_bytes_ = 0;
   std::vector<uint8_t> joined_;
   std::vector<fuse_forget_one> forgets_;
-  ChunkSendBatch* batch_ = nullptr;
+  ChunkSendBatch* batch_ = nullptr;  // while the queue is served
 };
 
 }  // namespace ibexfs

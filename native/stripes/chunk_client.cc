@@ -147,8 +147,7 @@ void ChunkClient::Core::request_route(TargetQueue& target) {
   StatusCode reason = StatusCode::kOk;
   Fid first;
   if (!target.take_route_request(reason, first)) return;
-  const std::string text =
-      "chunks of file " + first.text() + " wait for a connection to target " + std::to_string(target.id());
+  const std::string text = "chunks of file " + first.text() + " wait for a connection to target " + std::to_string(target.id());
   wire::TargetEvent event;
   event.target = target.id();
   event.status = static_cast<uint32_t>(reason);

@@ -14,9 +14,6 @@
 
 namespace ibexfs {
 
-// Most bytes of one read or write; its pieces are all sent at once. Larger ones are the caller's to split.
-inline constexpr uint64_t kFileRangeBytesMax = 1U << 30;
-
 // Numbers of open files, and which file each one is.
 class FileSlots {
  public:

@@ -24,7 +24,7 @@ inline constexpr uint32_t slot_of(FileId file) {
 }
 
 // One slot of the memory that JavaScript sees as Float64Array (8 per slot, index slot * 8 + n).
-// Native threads write it; JavaScript reads it, and writes kClearSetIdOnWrite alone.
+// Native threads write it; JavaScript reads it, and writes clear_set_id_on_write alone.
 struct FileState {
   double size;                   // 0: bytes, with every accepted write
   double mtime_microseconds;     // 1: of the last write that is not settled; 0: clean. Every write raises it
@@ -49,6 +49,10 @@ struct FileOutcome {
   uint32_t target = 0;  // that failed first, when status is not ok
   uint64_t bytes = 0;
 };
+
+// Most bytes of one read or write (kInvalid above): its pieces are all sent at once, so larger ones are the
+// caller's to split.
+inline constexpr uint64_t kFileRangeBytesMax = 1U << 30;
 
 // Runs once, on whichever thread completes, without locks held (possibly inside the call that started it).
 using FileDone = std::function<void(const FileOutcome&)>;

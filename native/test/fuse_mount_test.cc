@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -34,7 +35,7 @@ bool can_mount() {
   if (access("/dev/fuse", R_OK | W_OK) != 0) missing = "/dev/fuse is missing or not accessible";
   if (missing == nullptr) return true;
   const char* ci = std::getenv("CI");
-  MESSAGE("FUSE mounts are not tested: ", missing);
+  MESSAGE("FUSE mounts are not tested: ", std::string(missing));
   if (ci != nullptr && std::strcmp(ci, "true") == 0) FAIL_CHECK("CI must be able to mount");
   return false;
 }
@@ -283,7 +284,7 @@ TEST_CASE("mount: flush of a clean file does not leave native code, release clos
   }
   CHECK(mounted.seen(wire::FuseOperation::kFlush) == 1);
   CHECK(wait_until([&] { return mounted.seen(wire::FuseOperation::kRelease) == 3; }));
-  CHECK(wait_until([&] { return mounted.files->states()[0].file_id == 0; }));
+  CHECK(wait_until([&] { return state_word(mounted.files->states()[0].file_id) == 0; }));
 }
 
 TEST_CASE("mount: names, links, times, xattrs, folders") {
@@ -467,6 +468,64 @@ TEST_CASE("mount: unmounted by somebody else, the session reports its end") {
   Mounted mounted;
   REQUIRE(unmount_fuse(mounted.session->mount(), Unmount::kWhenIdle).ok());
   CHECK(wait_until([&] { return mounted.names->closed.load(); }));
+}
+
+TEST_CASE("mount: without root it goes through fusermount3") {
+  if (!can_mount()) return;
+  struct stat device;
+  const bool helper = std::system("command -v fusermount3 > /dev/null") == 0;
+  if (!helper || stat("/dev/fuse", &device) != 0 || (device.st_mode & 06) != 06) {
+    MESSAGE("mounting without root is not tested: ",
+            std::string(helper ? "/dev/fuse is not open to all users" : "fusermount3 (package fuse3) is missing"));
+    return;
+  }
+  constexpr uid_t kNobody = 65534;
+  Storage storage(1, 4);
+  StripeClient client;
+  client.route(1, 4, storage.port());
+  auto table = FileTable::create(client.chunks(), client.sink);
+  REQUIRE(table.ok());
+  const std::unique_ptr<FileTable> files = table.take();
+  BufferPool buffers(64U << 20);
+  TestNamespace names(client.sink, *files, client.chunks(), kNobody);
+  const TemporaryFolder folder;
+  REQUIRE(chown(folder.path().c_str(), kNobody, kNobody) == 0);
+  std::string refusal, problem;
+  bool same = false;
+  std::thread user([&] {
+    // The system calls themselves change this thread alone, and the threads and processes that it starts.
+    if (syscall(SYS_setresgid, kNobody, kNobody, kNobody) != 0 || syscall(SYS_setresuid, kNobody, kNobody, kNobody) != 0) return;
+    refusal = mount_fuse("/root", {}).status().message();
+    auto mount = mount_fuse(folder.path(), {.allow_other = false});
+    if (!mount.ok()) {
+      problem = mount.status().message();
+      return;
+    }
+    auto started = FuseSession::start(mount.take(), {}, *files, buffers, client.sink);
+    if (!started.ok()) {
+      problem = started.status().message();
+      return;
+    }
+    names.serve(*started.value());
+    std::vector<uint8_t> data(3'000'000);
+    fill_pattern(data, 5);
+    {
+      std::ofstream out(folder.path() + "/file", std::ios::binary);
+      out.write(reinterpret_cast<const char*>(data.data()), static_cast<std::streamsize>(data.size()));
+    }
+    same = read_all(folder.path() + "/file") == data;
+    const Status stopped = started.value()->stop(Unmount::kWhenIdle);
+    if (!stopped.ok()) problem = stopped.message();
+    (void)started.value()->stop(Unmount::kDetach);
+    names.stop();
+  });
+  user.join();
+  CHECK(problem == "");
+  CHECK(same);
+  CHECK(refusal != "");
+  CHECK(!find_mount(folder.path()).has_value());
+  client.automatic = false;
+  client.chunks().close();
 }
 
 TEST_CASE("mount: without write-behind a write is answered after the targets have it") {

@@ -24,10 +24,11 @@ std::string text_of(Bytes bytes) {
 
 }  // namespace
 
-TestNamespace::TestNamespace(RoutingSink& sink, FileTable& files, ChunkClient& chunks)
+TestNamespace::TestNamespace(RoutingSink& sink, FileTable& files, ChunkClient& chunks, uint32_t owner)
     : sink_(sink), files_(files), chunks_(chunks) {
   inodes_[FUSE_ROOT_ID].mode = S_IFDIR | 0755;
   inodes_[FUSE_ROOT_ID].links = 2;
+  inodes_[FUSE_ROOT_ID].uid = inodes_[FUSE_ROOT_ID].gid = owner;
   sink.on_other = [this](wire::EventKind kind, void* record, std::initializer_list<Bytes> tails) {
     if (kind == wire::EventKind::kFuseClosed) closed = true;
     if (kind != wire::EventKind::kFuseRequest) return true;
@@ -100,7 +101,8 @@ void TestNamespace::answer(const Request& request, Reply reply, Bytes data) {
   reply.unique = request.event.unique;
   reply.session = request.event.session;
   reply.data_length = static_cast<uint32_t>(data.size());
-  session_->reply(reply, data);
+  session_.wait(nullptr);
+  session_.load()->reply(reply, data);
 }
 
 void TestNamespace::answer_error(const Request& request, int error) {
@@ -120,9 +122,10 @@ void TestNamespace::fill_attributes(Reply& reply, uint64_t node) {
   reply.size = inode.size;
   int64_t mtime_ns = inode.mtime_ns;
   if (inode.file != 0) {
-    const FileState& state = files_.states()[slot_of(inode.file)];
+    FileState& state = files_.states()[slot_of(inode.file)];
     reply.size = files_.size_of(inode.file);
-    if (state.mtime_microseconds != 0) mtime_ns = static_cast<int64_t>(state.mtime_microseconds) * 1000;
+    const double mtime = state_word(state.mtime_microseconds);
+    if (mtime != 0) mtime_ns = static_cast<int64_t>(mtime) * 1000;
   }
   reply.blocks = (reply.size + 511) / 512;
   reply.block_size = 1U << 20;
@@ -168,7 +171,7 @@ FileId TestNamespace::open_file(uint64_t node) {
 void TestNamespace::settle(uint64_t node) {
   Inode& inode = inodes_[node];
   if (inode.file == 0) return;
-  const double mtime = files_.states()[slot_of(inode.file)].mtime_microseconds;
+  const double mtime = state_word(files_.states()[slot_of(inode.file)].mtime_microseconds);
   if (mtime == 0) return;
   inode.size = files_.size_of(inode.file);
   inode.mtime_ns = static_cast<int64_t>(mtime) * 1000;
@@ -366,7 +369,7 @@ void TestNamespace::handle(const Request& request) {
       reply.open_flags = open_flags;
       fill_attributes(reply, opened);
       if ((inodes_[opened].mode & (S_ISUID | S_ISGID)) != 0)
-        files_.states()[slot_of(inodes_[opened].file)].clear_set_id_on_write = 1;
+        std::atomic_ref<double>(files_.states()[slot_of(inodes_[opened].file)].clear_set_id_on_write).store(1);
       return answer(request, reply);
     }
     case wire::FuseOperation::kStatfs:

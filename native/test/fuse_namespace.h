@@ -20,10 +20,13 @@ namespace ibexfs::test {
 class TestNamespace {
  public:
   // Files are striped over targets 1 to 4. Takes FuseRequestEvents out of `sink`.
-  TestNamespace(RoutingSink& sink, FileTable& files, ChunkClient& chunks);
+  TestNamespace(RoutingSink& sink, FileTable& files, ChunkClient& chunks, uint32_t owner = 0);
   ~TestNamespace();
-  // Before the first request.
-  void serve(FuseSession& session) { session_ = &session; }
+  // Requests wait until this was called.
+  void serve(FuseSession& session) {
+    session_ = &session;
+    session_.notify_all();
+  }
   // Ends the thread that answers; requests that come later stay open.
   void stop();
 
@@ -75,7 +78,7 @@ class TestNamespace {
   RoutingSink& sink_;
   FileTable& files_;
   ChunkClient& chunks_;
-  FuseSession* session_ = nullptr;
+  std::atomic<FuseSession*> session_{nullptr};
   std::mutex mutex_;  // of the queue; never held while a request is served
   std::condition_variable wake_;
   bool stopped_ = false;

@@ -133,7 +133,7 @@ TEST_CASE("chunk client: no answer within the deadline is EIO with a log that na
   CHECK(write_chunk(client, 0, patterned(10, 5)).status == StatusCode::kIoError);
   CHECK(MonotonicClock::now() - start >= std::chrono::milliseconds(100));
   CHECK(client.sink.logged("target 5 did not answer 1 chunk request(s) within 100 ms"));
-  CHECK(client.sink.logged(std::to_string(kChunk.fid.packed())));
+  CHECK(client.sink.logged(kChunk.fid.text()));
   // The late answer meets nobody, and the connection still serves.
   peer.release();
   CHECK(write_chunk(client, 0, patterned(10, 5)).status == StatusCode::kOk);

@@ -185,8 +185,8 @@ TEST_CASE("file table: write-behind is bounded by file and in all, and goes on i
   CHECK(!ones[3].done());  // three requests a file
   CHECK(twos[0].done());
   CHECK(!twos[1].done());  // 6000 bytes in all
-  CHECK(table.files->states()[slot_of(one)].pending_bytes == 3000);
-  CHECK(table.files->states()[slot_of(one)].size == 3000);
+  CHECK(state_word(table.files->states()[slot_of(one)].pending_bytes) == 3000);
+  CHECK(state_word(table.files->states()[slot_of(one)].size) == 3000);
   Awaited<FileOutcome> flushed;
   table.files->flush(one, flushed.callback());
   CHECK(!flushed.done());
@@ -195,7 +195,7 @@ TEST_CASE("file table: write-behind is bounded by file and in all, and goes on i
   for (auto& each : twos) CHECK(each.wait().status == StatusCode::kOk);
   CHECK(flushed.wait().status == StatusCode::kOk);
   REQUIRE(table.flush(one).status == StatusCode::kOk);
-  CHECK(table.files->states()[slot_of(one)].pending_bytes == 0);
+  CHECK(state_word(table.files->states()[slot_of(one)].pending_bytes) == 0);
   CHECK(table.files->size_of(one) == 6000);
   // A single one larger than the bounds goes through alone.
   CHECK(table.start_write(one, 0, 9000, 7, true).wait().status == StatusCode::kOk);
@@ -213,7 +213,7 @@ TEST_CASE("file table: a failure of write-behind is reported by the next flush, 
   Table table(peer.port());
   const FileId file = table.open();
   CHECK(table.start_write(file, 0, 300'000, 1, true).wait().status == StatusCode::kOk);
-  REQUIRE(wait_until([&] { return table.files->states()[slot_of(file)].pending_bytes == 0; }));
+  REQUIRE(wait_until([&] { return state_word(table.files->states()[slot_of(file)].pending_bytes) == 0; }));
   CHECK(!table.files->clean(file));
   CHECK(table.start_write(file, 0, 10, 1, true).wait().status == StatusCode::kNoSpace);  // fails at once
   const FileOutcome flushed = table.flush(file);
@@ -265,20 +265,20 @@ TEST_CASE("file table: the state says size and time, and settling loses no write
   ScriptedPeer peer;
   Table table(peer.port());
   const FileId file = table.open(77);
-  const FileState& state = table.files->states()[slot_of(file)];
-  CHECK(state.size == 77);
-  CHECK(state.mtime_microseconds == 0);
-  CHECK(state.file_id == file);
+  FileState& state = table.files->states()[slot_of(file)];
+  CHECK(state_word(state.size) == 77);
+  CHECK(state_word(state.mtime_microseconds) == 0);
+  CHECK(state_word(state.file_id) == file);
   CHECK(table.files->clean(file));
   table.start_write(file, 100, 10, 1).wait();
-  const double first = state.mtime_microseconds;
+  const double first = state_word(state.mtime_microseconds);
   CHECK(first > 1.6e15);
-  CHECK(state.size == 110);
+  CHECK(state_word(state.size) == 110);
   table.start_write(file, 0, 10, 1).wait();
-  CHECK(state.mtime_microseconds > first);
+  CHECK(state_word(state.mtime_microseconds) > first);
   table.files->settled(file, first);
   CHECK(!table.files->clean(file));
-  table.files->settled(file, state.mtime_microseconds);
+  table.files->settled(file, state_word(state.mtime_microseconds));
   CHECK(table.files->clean(file));
   CHECK(!table.files->take_clear_set_id(file));
   table.files->states()[slot_of(file)].clear_set_id_on_write = 1;
@@ -323,7 +323,7 @@ TEST_CASE("file table: a file closed under its I/O ends it in peace") {
   CHECK(direct.wait().status == StatusCode::kOk);
   CHECK(behind.wait().status == StatusCode::kOk);
   CHECK(table.files->size_of(next) == 5);
-  CHECK(table.files->states()[slot_of(next)].size == 5);
+  CHECK(state_word(table.files->states()[slot_of(next)].size) == 5);
 }
 
 TEST_CASE("file table: storage that goes and comes back is waited for; one that stays away is EIO") {

@@ -173,7 +173,6 @@ class StripeClient {
     }
     auto made = connect_tcp(*reactor_, next_connection_id(), "127.0.0.1", port, client_->handler(), observer_, TransportLimits{});
     REQUIRE(made.ok());
-    made.value()->set_authenticated();
     client_->set_route(target, made.value(), 1);
   }
   ChunkClient& chunks() { return *client_; }
@@ -191,6 +190,11 @@ class StripeClient {
   Reactor* reactor_ = nullptr;
   std::unique_ptr<ChunkClient> client_;
 };
+
+// A word of FileTable::states() as JavaScript sees it: whole, while native threads write it.
+inline double state_word(double& word) {
+  return std::atomic_ref<double>(word).load(std::memory_order_relaxed);
+}
 
 // Waits for the end of one asynchronous call.
 template <typename Outcome>
