@@ -1,8 +1,8 @@
 // What the chunk server reaches on this machine, each figure beside its limit in the same run: warm reads beside
 // a plain TCP stream, synced writes beside write+fsync, and small random operations. CPU seconds are of this
 // process (server and client) and of the whole machine. Not a test: what it prints depends on the machine.
-//   bench_chunks [--engine automatic|io_uring|threads] [--direct BYTES] [--direct-read BYTES] [--mib N] [--folder PATH] [--only
-//   WORDS]
+//   bench_chunks [--engine automatic|io_uring|threads] [--direct BYTES] [--direct-read BYTES] [--pipes N] [--mib N] [--folder
+//   PATH] [--only WORDS]
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -323,6 +323,8 @@ bool parse(int count, char** arguments, Options* options) {
       options->server.direct_write_bytes_min = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
     } else if (key == "--direct-read") {
       options->server.direct_read_bytes_min = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
+    } else if (key == "--pipes") {
+      options->server.limits.pipes_max = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
     } else if (key == "--mib") {
       options->mib = std::max<size_t>(kColumns, std::strtoul(value.c_str(), nullptr, 10));
     } else if (key == "--folder") {
@@ -341,9 +343,10 @@ bool parse(int count, char** arguments, Options* options) {
 int main(int count, char** arguments) {
   Options options;
   if (!parse(count, arguments, &options)) {
-    std::fprintf(stderr,
-                 "usage: bench_chunks [--engine automatic|io_uring|threads] [--direct BYTES] [--direct-read BYTES] [--mib N] "
-                 "[--folder PATH] [--only WORDS]\n");
+    std::fprintf(
+        stderr,
+        "usage: bench_chunks [--engine automatic|io_uring|threads] [--direct BYTES] [--direct-read BYTES] [--pipes N] [--mib N] "
+        "[--folder PATH] [--only WORDS]\n");
     return 2;
   }
   std::string folder = options.folder + "/ibexfs-bench-XXXXXX";
