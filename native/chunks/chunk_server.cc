@@ -67,10 +67,15 @@ void ChunkServer::detach(Reactor& reactor) {
 
 void ChunkServer::stop() {
   std::vector<std::future<void>> detached;
+  Reactor* own = nullptr;  // driven by this thread: a post to it would wait for ever
   {
     const std::shared_lock lock(core_->handlers_mutex);
     for (const auto& entry : core_->handlers) {
       Reactor* reactor = entry.first;
+      if (reactor->in_driving_thread()) {
+        own = reactor;
+        continue;
+      }
       auto done = std::make_shared<std::promise<void>>();
       detached.push_back(done->get_future());
       reactor->post([this, reactor, done] {
@@ -79,7 +84,8 @@ void ChunkServer::stop() {
       });
     }
   }
-  for (std::future<void>& done : detached) done.wait();
+  if (own != nullptr) detach(*own);
+  for (const std::future<void>& done : detached) done.wait();
 }
 
 Status ChunkServer::attach(Reactor& reactor) {

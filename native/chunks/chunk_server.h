@@ -58,7 +58,7 @@ struct ChunkCore;
 class ChunkServer {
  public:
   ChunkServer(const ChunkServerOptions& options, EventSink& events, BufferPool& pool);
-  // Detaches the reactors that are still attached: they must exist, and nothing may drive them any more.
+  // Detaches the reactors that are still attached: they must exist then, and nothing may drive them any more.
   // `pool` and `events` must live until the connections are gone too.
   ~ChunkServer();
   ChunkServer(const ChunkServer&) = delete;
@@ -69,7 +69,8 @@ class ChunkServer {
   // Waits for the disk work in flight and gives the engine back; later requests are answered shuttingDown. On
   // the reactor's driving thread, or when nothing drives it any more.
   void detach(Reactor& reactor);
-  // Detaches all reactors, each on its own driving thread, and waits for it. Not on one of those threads.
+  // Detaches all reactors, each on its own driving thread (this one may be one of them), and waits for it. To be
+  // called before those threads end; afterwards the reactors may go before the server.
   void stop();
   // For the connections of an attached reactor; takes chunkRequest frames only. Lives as long as the server.
   FrameHandler& handler(Reactor& reactor);

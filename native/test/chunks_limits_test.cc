@@ -154,6 +154,23 @@ TEST_CASE("a server that stops under load answers or closes, and leaves nothing 
   });
 }
 
+TEST_CASE("a server may be stopped on a thread that drives one of its reactors, and outlives them then") {
+  with_each_engine([](const ChunkServerOptions& options) {
+    RecordingSink sink;
+    BufferPool pool(4U << 20);
+    ChunkServer server(options, sink, pool);
+    auto loop = Reactor::create().take();
+    REQUIRE(server.attach(*loop).ok());
+    auto driven = Reactor::create().take();
+    REQUIRE(server.attach(*driven).ok());
+    auto thread = std::make_unique<ReactorThread>(std::move(driven), "test");
+    run_on(thread->reactor(), [] {});
+    server.stop();
+    thread.reset();
+    loop.reset();
+  });
+}
+
 TEST_CASE("far more chunks than descriptors, by several connections at once") {
   with_each_engine([](ChunkServerOptions options) {
     options.limits.open_files_max = 16;
