@@ -3,7 +3,11 @@
 #pragma once
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <spawn.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
@@ -14,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "base/unique_fd.h"
 #include "chunks/chunk_server.h"
 #include "stripes/chunk_client.h"
 #include "stripes/file_table.h"
@@ -22,16 +27,33 @@
 
 namespace ibexfs::test {
 
+// A folder that vanishes with this object, and also, with what is mounted on it, when the process dies
+// before: a failed REQUIRE ends it at once, and a mount without its process would stay behind.
 class TemporaryFolder {
  public:
   TemporaryFolder() {
     std::string pattern = (std::filesystem::temp_directory_path() / "ibexfs-test-XXXXXX").string();
     REQUIRE(mkdtemp(pattern.data()) != nullptr);
     path_ = pattern;
+    int ends[2];
+    REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+    const UniqueFd read_end(ends[0]);
+    alive_ = UniqueFd(ends[1]);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, read_end.get(), STDIN_FILENO);
+    char shell[] = "sh", option[] = "-c";
+    char script[] = "read -r word; [ \"$word\" = done ] && exit; umount -l \"$0\" 2>/dev/null; rm -rf \"$0\"";
+    char* arguments[] = {shell, option, script, path_.data(), nullptr};
+    REQUIRE(posix_spawn(&guard_, "/bin/sh", &actions, nullptr, arguments, environ) == 0);
+    posix_spawn_file_actions_destroy(&actions);
   }
   ~TemporaryFolder() {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
+    (void)!write(alive_.get(), "done\n", 5);
+    alive_.reset();
+    waitpid(guard_, nullptr, 0);
   }
   TemporaryFolder(const TemporaryFolder&) = delete;
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
@@ -39,6 +61,8 @@ class TemporaryFolder {
 
  private:
   std::string path_;
+  UniqueFd alive_;  // the guard sees it close
+  pid_t guard_ = -1;
 };
 
 // One storage process in small: targets first_target .. first_target + targets - 1.
