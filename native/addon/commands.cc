@@ -87,7 +87,7 @@ void Core::send_frame(const uint8_t* record, Bytes tail) {
   frame.header.sequence = command.sequence;
   frame.header.flags = command.flags;
   frame.body = FrameBody::copy_of(tail);
-  connection->send(std::move(frame), Flush::kLater);
+  connection->send(std::move(frame), Flush::kHeld);
   touch(connection);
 }
 

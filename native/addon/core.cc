@@ -64,6 +64,7 @@ void Core::close() {
   if (chunk_client_) chunk_client_->close();
   for (const auto& connection : connections_.all()) connection->close(Status(StatusCode::kShuttingDown, "process is closing"));
   for (int rounds = 0; loop_ && rounds < 32 && !connections_.all().empty(); rounds++) loop_->run_once(rounds < 8 ? 0 : 10);
+  if (chunk_server_) chunk_server_->stop();
   threads_.clear();
   chunk_server_.reset();
   files_.reset();

@@ -15,6 +15,7 @@ import { monotonicMs } from '../net/runtime.js';
 import { toIbexError } from '../wire/errors.js';
 import { type Fid, formatFid } from '../wire/fid.js';
 import { readKeyFile } from '../wire/key.js';
+import { DirectoryAttributes } from './directory-attributes.js';
 import { RecentChanges } from './recent-changes.js';
 import { Replies } from './replies.js';
 import { MountSession } from './session.js';
@@ -96,6 +97,7 @@ class Mount {
       replies: new Replies(runtime, this.#files, told, validity, logger),
       told,
       changes: new RecentChanges(),
+      directories: new DirectoryAttributes(validity.attributesMs, monotonicMs),
       logger,
       space: () => space.get(),
       invalidate: (node) => {

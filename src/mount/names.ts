@@ -2,7 +2,7 @@
 import { IbexError } from '../wire/errors.js';
 import type { Fid } from '../wire/fid.js';
 import { FuseOperation, type FuseRequestEvent } from '../wire/generated.js';
-import { meta } from '../wire/messages.js';
+import { type Attributes, meta } from '../wire/messages.js';
 import { answer, type MountContext, type Operations } from './context.js';
 import { decodeName } from './linux.js';
 
@@ -16,10 +16,15 @@ const renameModes: Readonly<Record<number, 'replace' | 'keep' | 'exchange'>> = {
 };
 
 export function nameOperations(context: MountContext): Operations {
-  const { calls, replies, changes } = context;
+  const { calls, replies, changes, directories } = context;
   const nameOf = (request: FuseRequestEvent, source: Buffer, start: number): string => decodeName(source, start, request.nameLength);
   const secondOf = (request: FuseRequestEvent, source: Buffer, start: number): string =>
     decodeName(source, start + request.nameLength, request.secondLength);
+  const changed = (fid: Fid, directory: Attributes | undefined): void => {
+    changes.note(fid);
+    if (directory === undefined) directories.forget(fid);
+    else directories.learn(directory);
+  };
   // The kernel has applied the umask where it was told to; once more does no harm.
   const modeOf = (request: FuseRequestEvent): number => (request.mode & ~request.umask) >>> 0;
 
@@ -36,8 +41,8 @@ export function nameOperations(context: MountContext): Operations {
       const parent = request.node as Fid;
       const { uid, gid } = request;
       const wanted = { parent, name: nameOf(request, source, start), mode: modeOf(request), uid, gid };
-      return answer(context, request, calls.meta(parent, meta.makeDirectory, wanted), ({ attributes }) => {
-        changes.note(parent);
+      return answer(context, request, calls.meta(parent, meta.makeDirectory, wanted), ({ attributes, directory }) => {
+        changed(parent, directory);
         replies.entry(request, attributes);
       });
     },
@@ -46,8 +51,8 @@ export function nameOperations(context: MountContext): Operations {
       const parent = request.node as Fid;
       const { uid, gid, device } = request;
       const wanted = { parent, name: nameOf(request, source, start), mode: modeOf(request), device, uid, gid };
-      return answer(context, request, calls.meta(parent, meta.makeNode, wanted), ({ attributes }) => {
-        changes.note(parent);
+      return answer(context, request, calls.meta(parent, meta.makeNode, wanted), ({ attributes, directory }) => {
+        changed(parent, directory);
         replies.entry(request, attributes);
       });
     },
@@ -56,8 +61,8 @@ export function nameOperations(context: MountContext): Operations {
       const parent = request.node as Fid;
       const { uid, gid } = request;
       const wanted = { parent, name: nameOf(request, source, start), target: secondOf(request, source, start), uid, gid };
-      return answer(context, request, calls.meta(parent, meta.makeSymlink, wanted), ({ attributes }) => {
-        changes.note(parent);
+      return answer(context, request, calls.meta(parent, meta.makeSymlink, wanted), ({ attributes, directory }) => {
+        changed(parent, directory);
         replies.entry(request, attributes);
       });
     },
@@ -69,8 +74,8 @@ export function nameOperations(context: MountContext): Operations {
         context,
         request,
         calls.meta(parent, meta.link, { fid, parent, name: nameOf(request, source, start) }),
-        ({ attributes }) => {
-          changes.note(parent);
+        ({ attributes, directory }) => {
+          changed(parent, directory);
           changes.note(fid);
           replies.entry(request, attributes);
         },
@@ -79,18 +84,28 @@ export function nameOperations(context: MountContext): Operations {
 
     [FuseOperation.unlink]: (request, source, start) => {
       const parent = request.node as Fid;
-      return answer(context, request, calls.meta(parent, meta.unlink, { parent, name: nameOf(request, source, start) }), () => {
-        changes.note(parent);
-        replies.done(request);
-      });
+      return answer(
+        context,
+        request,
+        calls.meta(parent, meta.unlink, { parent, name: nameOf(request, source, start) }),
+        ({ directory }) => {
+          changed(parent, directory);
+          replies.done(request);
+        },
+      );
     },
 
     [FuseOperation.rmdir]: (request, source, start) => {
       const parent = request.node as Fid;
-      return answer(context, request, calls.meta(parent, meta.removeDirectory, { parent, name: nameOf(request, source, start) }), () => {
-        changes.note(parent);
-        replies.done(request);
-      });
+      return answer(
+        context,
+        request,
+        calls.meta(parent, meta.removeDirectory, { parent, name: nameOf(request, source, start) }),
+        ({ directory }) => {
+          changed(parent, directory);
+          replies.done(request);
+        },
+      );
     },
 
     [FuseOperation.rename2]: (request, source, start) => {
@@ -100,8 +115,8 @@ export function nameOperations(context: MountContext): Operations {
       const newParent = request.newNode as Fid;
       const wanted = { parent, name: nameOf(request, source, start), newParent, newName: secondOf(request, source, start), mode };
       return answer(context, request, calls.meta(parent, meta.rename, wanted), () => {
-        changes.note(parent);
-        changes.note(newParent);
+        changed(parent, undefined);
+        changed(newParent, undefined);
         replies.done(request);
       });
     },

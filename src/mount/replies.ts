@@ -45,8 +45,10 @@ export class Replies {
     this.#send(fields);
   }
 
-  attributes(request: FuseRequestEvent, attributes: Attributes): void {
-    this.#send(this.#fields(request, FuseReplyKind.attributes, attributes));
+  attributes(request: FuseRequestEvent, attributes: Attributes, validMs = this.validity.attributesMs): void {
+    const fields = this.#fields(request, FuseReplyKind.attributes, attributes);
+    fields.attributesValidMs = validMs;
+    this.#send(fields);
   }
 
   created(request: FuseRequestEvent, attributes: Attributes, handle: number, openFlags: number): void {

@@ -70,6 +70,10 @@ export type DirectoryEntry = Static<typeof DirectoryEntry>;
 
 const empty = Type.Object({});
 const withAttributes = Type.Object({ attributes: Attributes });
+/** What a change of a directory did to its own attributes: spares the caller the question that would follow. */
+const directory = Type.Optional(Attributes);
+const madeEntry = Type.Object({ attributes: Attributes, directory });
+const removedEntry = Type.Object({ directory });
 const opened = Type.Object({ attributes: Attributes, layout: Layout });
 
 export interface Message<Request extends TSchema = TSchema, Response extends TSchema = TSchema> {
@@ -128,7 +132,7 @@ export const meta = {
       exclusive: Type.Boolean(),
       layout: Type.Optional(Type.Partial(LayoutDefaults)),
     }),
-    Type.Object({ attributes: Attributes, layout: Layout, created: Type.Boolean() }),
+    Type.Object({ attributes: Attributes, layout: Layout, created: Type.Boolean(), directory }),
   ),
   /** Opens a file: fresh attributes and its layout. Every open is paired with one `release`. truncate cuts it to 0 first. */
   open: message('meta.open', 104, changes, Type.Object({ fid, write: Type.Boolean(), truncate: Type.Boolean() }), opened),
@@ -161,26 +165,20 @@ export const meta = {
     108,
     changes,
     Type.Object({ parent: fid, name: entryName, mode: u32, ...caller }),
-    withAttributes,
+    madeEntry,
   ),
-  makeSymlink: message(
-    'meta.makeSymlink',
-    109,
-    changes,
-    Type.Object({ parent: fid, name: entryName, target: text, ...caller }),
-    withAttributes,
-  ),
+  makeSymlink: message('meta.makeSymlink', 109, changes, Type.Object({ parent: fid, name: entryName, target: text, ...caller }), madeEntry),
   /** A regular file that is not opened, a fifo, a socket or a device: type bits in mode. */
   makeNode: message(
     'meta.makeNode',
     110,
     changes,
     Type.Object({ parent: fid, name: entryName, mode: u32, device: u32, ...caller }),
-    withAttributes,
+    madeEntry,
   ),
-  link: message('meta.link', 111, changes, Type.Object({ fid, parent: fid, name: entryName }), withAttributes),
-  unlink: message('meta.unlink', 112, changes, Type.Object({ parent: fid, name: entryName }), empty),
-  removeDirectory: message('meta.removeDirectory', 113, changes, Type.Object({ parent: fid, name: entryName }), empty),
+  link: message('meta.link', 111, changes, Type.Object({ fid, parent: fid, name: entryName }), madeEntry),
+  unlink: message('meta.unlink', 112, changes, Type.Object({ parent: fid, name: entryName }), removedEntry),
+  removeDirectory: message('meta.removeDirectory', 113, changes, Type.Object({ parent: fid, name: entryName }), removedEntry),
   rename: message(
     'meta.rename',
     114,

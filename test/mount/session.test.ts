@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { pino } from 'pino';
 import t from 'tap';
 import { OpenFiles } from '../../src/client/open-files.js';
+import { DirectoryAttributes } from '../../src/mount/directory-attributes.js';
 import { Errno, Fattr, OpenReply } from '../../src/mount/linux.js';
 import { RecentChanges } from '../../src/mount/recent-changes.js';
 import { Replies } from '../../src/mount/replies.js';
@@ -61,6 +62,7 @@ class Kernel {
       replies: new Replies(sink, this.open, told, { entryMs: 1000, attributesMs: 1000 }, logger),
       told,
       changes: new RecentChanges(),
+      directories: new DirectoryAttributes(1000, () => performance.now()),
       logger,
       space: () => space.get(),
       invalidate: (node) => void this.invalidated.push(node),

@@ -32,7 +32,7 @@ export const create: Change<'create'> = {
     );
     addEntry(state, directory, key, { fid: inode.fid, type: FileType.file }, 0, now);
     openFor(state, origin, inode.fid, true);
-    return { attributes: attributesOf(inode), layout, created: true };
+    return { attributes: attributesOf(inode), layout, created: true, directory: attributesOf(directory) };
   },
   repeated(state, _request, response, origin) {
     state.opens.opened(origin.clientId, response.attributes.fid, true);

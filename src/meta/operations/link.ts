@@ -23,7 +23,7 @@ export const link: Change<'link'> = {
     stampChange(linked, now);
     saveInode(state, linked);
     addEntry(state, directory, key, { fid, type: typeOf(linked) }, 0, now);
-    return { attributes: attributesOf(linked) };
+    return { attributes: attributesOf(linked), directory: attributesOf(directory) };
   },
 };
 
@@ -36,7 +36,7 @@ export const unlink: Change<'unlink'> = {
     const now = state.now();
     dropEntry(state, directory, key, 0, now);
     state.orphans.unlinked(state, loadInode(state, entry.fid), now);
-    return {};
+    return { directory: attributesOf(directory) };
   },
 };
 
@@ -51,6 +51,6 @@ export const removeDirectory: Change<'removeDirectory'> = {
     dropEntry(state, directory, key, 1, state.now());
     // Whoever still stands in it finds nothing there: every operation on it ends in ENOENT.
     destroyInode(state, removed);
-    return {};
+    return { directory: attributesOf(directory) };
   },
 };

@@ -5,7 +5,7 @@ import { attributesOf, defaultsOf, encodeDefaults, encodeLayout, FileType, type 
 import { checkLinks, createInode, loadDirectory, type NewInode } from '../inodes.js';
 import type { MetaState } from '../state.js';
 import { chooseLayout } from './layout-choice.js';
-import type { Change } from './operation.js';
+import type { Change, Response } from './operation.js';
 
 const SYMLINK_BYTES_MAX = 4095;
 
@@ -20,7 +20,7 @@ function make(
   parent: Inode,
   name: string,
   fields: (directory: Inode) => Omit<NewInode, 'fid' | 'gid'> & { gid: number },
-): Inode {
+): Response<'makeNode'> {
   const key = entryKey(state, parent.fid, name);
   if (findEntry(state, key) !== undefined) throw new IbexError('ERR_EXISTS', JSON.stringify(name));
   const described = fields(parent);
@@ -29,19 +29,18 @@ function make(
   const now = state.now();
   const inode = createInode(state, { ...described, fid: state.fids.next(), gid: groupOf(parent, described.gid) }, now);
   addEntry(state, parent, key, { fid: inode.fid, type }, type === FileType.directory ? 1 : 0, now);
-  return inode;
+  return { attributes: attributesOf(inode), directory: attributesOf(parent) };
 }
 
 export const makeDirectory: Change<'makeDirectory'> = {
   apply(state, { parent, name, mode, uid, gid }) {
-    const inode = make(state, loadDirectory(state, parent), name, (directory) => ({
+    return make(state, loadDirectory(state, parent), name, (directory) => ({
       mode: FileType.directory | (mode & MODE_BITS) | (directory.mode & SET_GID),
       uid,
       gid,
       parent,
       body: encodeDefaults(defaultsOf(directory)),
     }));
-    return { attributes: attributesOf(inode) };
   },
 };
 
@@ -54,14 +53,13 @@ export const makeSymlink: Change<'makeSymlink'> = {
         'ERR_NAME_TOO_LONG',
         `target of symbolic link ${JSON.stringify(name)} has ${body.length} bytes, at most ${SYMLINK_BYTES_MAX}`,
       );
-    const inode = make(state, loadDirectory(state, parent), name, () => ({
+    return make(state, loadDirectory(state, parent), name, () => ({
       mode: FileType.symlink | 0o777,
       uid,
       gid,
       size: body.length,
       body,
     }));
-    return { attributes: attributesOf(inode) };
   },
 };
 
@@ -73,13 +71,12 @@ export const makeNode: Change<'makeNode'> = {
     const type = (mode & FileType.mask) === 0 ? FileType.file : mode & FileType.mask;
     if (!NODE_TYPES.has(type)) throw new IbexError('ERR_INVALID', `mode 0${mode.toString(8)} is not one of a file, fifo, socket or device`);
     const isDevice = type === FileType.character || type === FileType.block;
-    const inode = make(state, loadDirectory(state, parent), name, (directory) => ({
+    return make(state, loadDirectory(state, parent), name, (directory) => ({
       mode: type | (mode & MODE_BITS),
       uid,
       gid,
       device: isDevice ? device : 0,
       body: type === FileType.file ? encodeLayout(chooseLayout(state, directory, undefined)) : Buffer.alloc(0),
     }));
-    return { attributes: attributesOf(inode) };
   },
 };
