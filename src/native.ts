@@ -90,6 +90,13 @@ export interface NativeAddon {
   crc32c(bytes: Uint8Array, seed?: number): number;
   /** Tells systemd (NOTIFY_SOCKET); false where nobody listens. */
   sdNotify(text: string): boolean;
+  /**
+   * Makes the file when missing and holds it (flock) until unlockFile or the end of the process. Returns the
+   * descriptor; throws with `status` 11 (EAGAIN) when somebody holds it.
+   */
+  lockFile(path: string): number;
+  /** Once for each lockFile: it closes the descriptor. */
+  unlockFile(descriptor: number): void;
 }
 
 let loaded: NativeAddon | undefined;

@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "addon/features.h"
+#include "addon/file_lock.h"
 #include "addon/runtime.h"
 #include "base/crc32c.h"
 #include "fuse/mount.h"
@@ -55,6 +56,18 @@ Napi::Value sd_notify(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), notify_service_manager(info[0].ToString().Utf8Value()));
 }
 
+Napi::Value lock_file_of(const Napi::CallbackInfo& info) {
+  const Result<int> descriptor = lock_file(info[0].ToString().Utf8Value());
+  if (descriptor.ok()) return Napi::Number::New(info.Env(), descriptor.value());
+  throw_status(info.Env(), descriptor.status());
+  return info.Env().Undefined();
+}
+
+Napi::Value unlock_file_of(const Napi::CallbackInfo& info) {
+  if (info[0].IsNumber()) unlock_file(info[0].As<Napi::Number>().Int32Value());
+  return info.Env().Undefined();
+}
+
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   auto* data = new InstanceData;
   data->runtime_class = Napi::Persistent(RuntimeObject::define(env));
@@ -64,6 +77,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("unmount", Napi::Function::New(env, unmount, "unmount"));
   exports.Set("crc32c", Napi::Function::New(env, checksum, "crc32c"));
   exports.Set("sdNotify", Napi::Function::New(env, sd_notify, "sdNotify"));
+  exports.Set("lockFile", Napi::Function::New(env, lock_file_of, "lockFile"));
+  exports.Set("unlockFile", Napi::Function::New(env, unlock_file_of, "unlockFile"));
   return exports;
 }
 

@@ -1,8 +1,9 @@
 /** Folders of daemons: made, checked, held by one process; and files in them replaced whole or not at all. */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdir, open, rename, stat, unlink } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
+import { loadNative } from '../native.js';
 import { explainFileError, StartupError } from './startup-error.js';
 
 /**
@@ -69,32 +70,32 @@ export interface FolderLock {
   release(): Promise<void>;
 }
 
+/** Stands in every folder that a process holds or held. */
+export const LOCK_FILE = 'lock';
+
 /**
- * Holds a folder for this process, under whatever path it was named. The lock is an abstract socket bound to
- * a name made from device and inode: the kernel frees it when the process ends, however it ends.
+ * Holds a folder for this process, under whatever path it was named and in whatever container the others run.
+ * The kernel frees it when the process ends, however it ends.
  *
  * @throws StartupError when another process holds the folder
  */
 export async function lockFolder(path: string, purpose: string): Promise<FolderLock> {
-  const { dev, ino } = await stat(path, { bigint: true });
-  const name = createHash('sha256').update(`ibexfs folder ${dev}:${ino}`).digest('hex').slice(0, 32);
-  // Whoever connects learns nothing and is cut off.
-  const server = createServer((socket) => socket.destroy());
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const taken = error.code === 'EADDRINUSE';
-      reject(
-        taken
-          ? new StartupError(
-              'ERR_EXISTS',
-              `${purpose} ${path}: another ibexfs daemon on this machine uses it; stop that one or configure another folder`,
-              { cause: error },
-            )
-          : explainFileError(error, `${purpose} ${path}`),
-      );
-    });
-    server.listen({ path: `\0ibexfs-${name}` }, resolve);
-  });
-  server.unref();
-  return { release: () => new Promise((resolve) => server.close(() => resolve())) };
+  const native = loadNative();
+  let descriptor: number | undefined;
+  try {
+    descriptor = native.lockFile(join(path, LOCK_FILE));
+  } catch (error) {
+    if ((error as { status?: unknown }).status !== constants.errno.EAGAIN) throw explainFileError(error, `${purpose} ${path}`);
+    throw new StartupError(
+      'ERR_EXISTS',
+      `${purpose} ${path}: another ibexfs process uses it (it holds ${LOCK_FILE} in it); stop that one or configure another folder`,
+      { cause: error },
+    );
+  }
+  return {
+    release: async () => {
+      if (descriptor !== undefined) native.unlockFile(descriptor);
+      descriptor = undefined;
+    },
+  };
 }

@@ -9,7 +9,7 @@ import Type, { type Static } from 'typebox';
 import { Value } from 'typebox/value';
 import type { TargetKind } from '../wire/cluster-map.js';
 import type { TargetId } from '../wire/fid.js';
-import { writeFileAtomic } from './folder.js';
+import { LOCK_FILE, writeFileAtomic } from './folder.js';
 import { explainFileError, StartupError } from './startup-error.js';
 
 const FORMAT = 1;
@@ -124,7 +124,7 @@ export async function openTargetIdentity(target: TargetFolder): Promise<TargetId
       `target folder ${folder} held target ${lastTarget} and is now without ${TARGET_FILE}; mount the right disk there, or, to begin with an empty target, remove the folder from ${nodeFile}`,
     );
   }
-  const allowed = new Set(['lost+found', NODE_FILE]);
+  const allowed = new Set(['lost+found', NODE_FILE, LOCK_FILE]);
   const foreign = (await readdir(folder)).find((name) => !allowed.has(name) && !name.endsWith('.tmp'));
   if (foreign !== undefined) {
     throw new StartupError(

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
@@ -34,10 +36,36 @@ test('a folder is held by one daemon, under whatever name', async (t) => {
   const data = join(folder, 'data');
   symlinkSync(data, join(folder, 'link'));
   const lock = await lockFolder(data, 'data folder');
-  await t.rejects(lockFolder(data, 'data folder'), refusal('ERR_EXISTS', /another ibexfs daemon on this machine uses it/));
+  await t.rejects(lockFolder(data, 'data folder'), refusal('ERR_EXISTS', /another ibexfs process uses it/));
   await t.rejects(lockFolder(join(folder, 'link'), 'data folder'), refusal('ERR_EXISTS'));
   await lock.release();
   await (await lockFolder(data, 'data folder')).release();
+});
+
+test('a folder is free again when its process was killed', async (t) => {
+  const folder = t.testdir();
+  const script = `import { lockFolder } from '${new URL('../../src/daemon/folder.js', import.meta.url).href}';
+    await lockFolder(process.argv[1], 'data folder');
+    process.stdout.write('held');
+    setInterval(() => {}, 1000);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script, folder], { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.teardown(() => child.kill('SIGKILL'));
+  await once(child.stdout, 'data');
+  await t.rejects(lockFolder(folder, 'data folder'), refusal('ERR_EXISTS'));
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  const lock = await lockFolder(folder, 'data folder');
+  await lock.release();
+  await lock.release();
+  const identity = await openTargetIdentity({ folder, kind: 'storage', nodeFolder: folder });
+  t.equal(identity.target, undefined, 'the lock file is nothing foreign');
+});
+
+test('what stands where the lock should be is not waited for', async (t) => {
+  const folder = t.testdir({ other: '' });
+  symlinkSync(join(folder, 'other'), join(folder, 'lock'));
+  await t.rejects(lockFolder(folder, 'data folder'), refusal('ERR_INTERNAL', /open lock file .*ELOOP/));
+  await t.rejects(lockFolder(join(folder, 'none'), 'data folder'), refusal('ERR_NOT_FOUND', /^data folder .*none: does not exist/));
 });
 
 test('files are replaced whole', async (t) => {
@@ -113,7 +141,7 @@ test('a target is in service only when its identity is on disk, and a disk that 
   rmSync(join(folder, 'target.json'));
   rmSync(join(folder, 'chunks'), { recursive: true });
   await t.rejects(target.check(), refusal('ERR_WRONG_DISK', /held target 4/));
-  t.same(readdirSync(folder), [], 'nothing is written to what lies under the mount point');
+  t.same(readdirSync(folder), ['lock'], 'nothing is written to what lies under the mount point');
   writeFileSync(
     join(folder, 'target.json'),
     JSON.stringify({ format: 1, kind: 'storage', token: '0'.repeat(32), target: 9, clusterId: 'c' }),

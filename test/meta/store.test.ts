@@ -212,20 +212,6 @@ t.test('a missing log file is refused', async (t) => {
   await forced.close();
 });
 
-t.test('two processes cannot open one folder, and a dead one does not keep it', async (t) => {
-  const folder = testFolder(t);
-  const store = await Store.open(options(folder));
-  await t.rejects(Store.open(options(folder)), { kind: 'ERR_OVERLOADED', message: /is in use by process/ });
-  await store.close();
-  writeFileSync(join(folder, 'lock'), `${execFileSync('hostname').toString().trim()} ${process.pid} some-other-start 1\n`);
-  const again = await Store.open(options(folder));
-  await again.close();
-  t.strictSame(
-    readdirSync(folder).filter((name) => name.startsWith('lock')),
-    [],
-  );
-});
-
 t.test('an idle store does nothing, a busy one applies in the background', async (t) => {
   const folder = testFolder(t);
   const store = await Store.open(options(folder, { applyIntervalMs: 1 }));

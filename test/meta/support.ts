@@ -34,11 +34,10 @@ export function testFolder(t: { teardown(done: () => unknown): unknown }): strin
   return folder;
 }
 
-/** The folder of a target as kill -9 would leave it: everything but the lock. The log is copied first, so that LMDB is not older than it. */
+/** The folder of a target as kill -9 would leave it. The log is copied first, so that LMDB is not older than it. */
 export function copyTarget(from: string, to: string): void {
   mkdirSync(to, { recursive: true });
-  const names = readdirSync(from).filter((name) => !name.startsWith('lock'));
-  for (const name of names.sort().reverse()) cpSync(join(from, name), join(to, name), { recursive: true });
+  for (const name of readdirSync(from).sort().reverse()) cpSync(join(from, name), join(to, name), { recursive: true });
 }
 
 /** Waits until the condition holds, at most 10 s. */

@@ -143,7 +143,7 @@ test('what keeps it from starting is one line', { skip }, async (t) => {
     ],
     [
       { ...usual, 'mgmtd.data': join(folder, 'data') },
-      /^ibex mgmtd: data folder \(mgmtd\.data\) .*: another ibexfs daemon on this machine uses it/,
+      /^ibex mgmtd: data folder \(mgmtd\.data\) .*: another ibexfs process uses it/,
     ],
     [{ ...apart('c'), 'cluster.key_file': join(folder, 'none') }, /^ibex mgmtd: key file .*none: make one with/],
     [

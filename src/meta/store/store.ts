@@ -3,7 +3,8 @@
  *
  * A transaction writes into the current generation and can be taken back; `commit` appends everything since
  * the last one to the log as one entry, and only then may answers leave. Applier moves generations into LMDB
- * behind it. Reads go through the generations to LMDB. It knows nothing of names or inodes.
+ * behind it. Reads go through the generations to LMDB. It knows nothing of names or inodes. That no other process
+ * uses the folder is the caller's promise: the daemon holds the folder above it.
  */
 import { mkdir } from 'node:fs/promises';
 import type { Logger } from 'pino';
@@ -19,7 +20,6 @@ import type { LogFile } from './log-file.js';
 import { ReadCache } from './read-cache.js';
 import { recover } from './recovery.js';
 import { mergeScan, type Visit } from './scan.js';
-import { lockFolder } from './target-lock.js';
 
 export interface StoreOptions {
   readonly folder: string;
@@ -55,7 +55,6 @@ export class Store {
   readonly #cache = new ReadCache(CACHED_VALUES_MAX);
   readonly #durable: DurableLog;
   readonly #applier: Applier;
-  readonly #unlock: () => Promise<void>;
   readonly #generationBytesMax: number;
   #current: Generation;
   /** Being put into LMDB. */
@@ -73,24 +72,21 @@ export class Store {
 
   static async open(options: StoreOptions): Promise<Store> {
     await mkdir(options.folder, { recursive: true, mode: 0o700 });
-    const unlock = await lockFolder(options.folder);
     let database: Database | undefined;
     try {
       database = new Database(options.folder, options.mapBytesMax ?? MAP_BYTES_MAX);
       const { folder, logger, crc32c } = options;
       const { log, sequence } = await recover(database, { folder, logger, crc32c, acceptLoss: options.acceptLoss ?? false });
-      return new Store(options, database, unlock, log, sequence);
+      return new Store(options, database, log, sequence);
     } catch (error) {
       await database?.close();
-      await unlock();
       throw error;
     }
   }
 
-  private constructor(options: StoreOptions, database: Database, unlock: () => Promise<void>, log: LogFile, sequence: number) {
+  private constructor(options: StoreOptions, database: Database, log: LogFile, sequence: number) {
     this.#options = options;
     this.#database = database;
-    this.#unlock = unlock;
     this.#sequence = sequence;
     this.#writer = new EntryWriter(options.crc32c);
     this.#generationBytesMax = options.generationBytesMax ?? GENERATION_BYTES_MAX;
@@ -195,7 +191,7 @@ export class Store {
     return this.#sequence;
   }
 
-  /** Applies everything to LMDB and frees the folder. */
+  /** Applies everything to LMDB. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -208,7 +204,6 @@ export class Store {
       await this.#applier.close();
       this.#current.log.close();
       await this.#database.close();
-      await this.#unlock();
     }
   }
 
