@@ -44,6 +44,8 @@ interface Entry {
   readonly folder: RegisteredFolder;
   readonly backoff: Backoff;
   target?: TargetId | undefined;
+  /** The token of the target that is this folder's here. Two folders with one token are copies of each other. */
+  claim?: string | undefined;
   /** The session on which it is registered. */
   session?: ManagementSession | undefined;
   /** The attempt that is under way: a slow one holds up neither heartbeats nor other targets. */
@@ -141,16 +143,12 @@ export class Registration {
   async #registerTarget(session: ManagementSession, entry: Entry): Promise<void> {
     const { folder } = entry;
     try {
+      // Before anything is waited for: of two copies that register at once only one gets past this.
+      this.#claim(entry);
       await folder.check();
       const usage = await this.#usage(entry);
       if (usage === undefined) throw new IbexError('ERR_IO', 'its disk does not tell its free space');
       const identity = folder.identity();
-      const twin = this.#entries.find((other) => other !== entry && other.session === session && other.target === identity.target);
-      if (twin !== undefined)
-        throw new IbexError(
-          'ERR_WRONG_DISK',
-          `it is a copy of ${twin.folder.folder}, which holds target ${identity.target} too; configure an empty folder`,
-        );
       const answer = await this.#call(session, mgmt.registerTarget, {
         kind: this.#options.kind,
         usage,
@@ -167,6 +165,8 @@ export class Registration {
       this.#logger.info({ target: answer.target, folder: folder.folder }, `registered target ${answer.target} in ${folder.folder}`);
     } catch (error) {
       const cause = toIbexError(error);
+      // What has been in service keeps its claim: a copy does not become the target because its original fails.
+      if (entry.target === undefined) entry.claim = undefined;
       // These are about the session, not about the target: the heartbeat meets them too.
       if (cause.kind === 'ERR_CONNECTION_LOST' || cause.kind === 'ERR_NOT_REGISTERED' || cause.kind === 'ERR_CANCELED') return;
       entry.tryAt = this.#now() + entry.backoff.nextMs();
@@ -177,6 +177,20 @@ export class Registration {
         );
       entry.lastRefusal = cause.message;
     }
+  }
+
+  /** @throws IbexError when another folder of this daemon is that target */
+  #claim(entry: Entry): void {
+    const { token, target } = entry.folder.identity();
+    const twin = this.#entries.find(
+      (other) =>
+        other !== entry && other.claim !== undefined && (other.claim === token || (target !== undefined && other.target === target)),
+    );
+    if (twin !== undefined) {
+      const what = target === undefined ? 'a target that is new' : `target ${target}`;
+      throw new IbexError('ERR_WRONG_DISK', `it is a copy of ${twin.folder.folder}, which holds ${what} too; configure an empty folder`);
+    }
+    entry.claim = token;
   }
 
   async #figures(session: ManagementSession): Promise<Usage[]> {

@@ -117,6 +117,7 @@ export class TargetFolder implements RegisteredFolder {
 
   async accepted(answer: Accepted): Promise<void> {
     const { target, token, clusterId } = answer;
+    this.#refuseClone(target);
     if (this.#identity.target !== target || this.#identity.clusterId !== clusterId) {
       const identity: TargetIdentity = { ...this.#identity, target, token, clusterId };
       await saveTargetIdentity(this.folder, identity);
@@ -124,6 +125,19 @@ export class TargetFolder implements RegisteredFolder {
     }
     await this.#options.nodeFile.remember(this.folder, target);
     await this.#options.serve(answer);
+  }
+
+  /** Copied before the original had its number: mgmtd knows both by one token, this node remembers the original. */
+  #refuseClone(target: TargetId): void {
+    if (this.#identity.target !== undefined) return;
+    const original = Object.entries(this.#options.nodeFile.identity.targets).find(
+      ([folder, known]) => known === target && folder !== this.folder,
+    );
+    if (original === undefined) return;
+    throw new StartupError(
+      'ERR_WRONG_DISK',
+      `target folder ${this.folder} is a copy of ${original[0]}, which held target ${target}; configure an empty folder`,
+    );
   }
 
   async close(): Promise<void> {

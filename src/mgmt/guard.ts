@@ -63,7 +63,7 @@ export interface TargetFacts {
   /** What mgmtd knows of `target`. */
   readonly known?: { readonly kind: TargetKind; readonly token: string; readonly node: NodeId } | undefined;
   /** For a folder that has no id yet: the target that was made for its token. */
-  readonly madeForToken?: { readonly id: TargetId; readonly kind: TargetKind } | undefined;
+  readonly madeForToken?: { readonly id: TargetId; readonly kind: TargetKind; readonly node: NodeId } | undefined;
   /** The node on whose open session the target is alive now, if that is not the caller. */
   readonly liveOn?: NodeId | undefined;
 }
@@ -113,6 +113,11 @@ function decideUnnumbered(facts: TargetFacts): TargetVerdict {
       'ERR_WRONG_DISK',
       `target ${madeForToken.id} with this token is alive on node ${facts.liveOn}; this folder is a copy of it`,
     );
-  // The answer to its first registration was lost before the folder could keep it.
+  if (madeForToken.node !== facts.caller?.id)
+    return refuse(
+      'ERR_WRONG_DISK',
+      `target ${madeForToken.id} with this token is on node ${madeForToken.node}; this folder is a copy of it: configure an empty folder`,
+    );
+  // The answer to its first registration was lost before the folder could keep it; the same node tries again.
   return { verdict: 'known', id: madeForToken.id };
 }

@@ -1,6 +1,5 @@
 /** `ibex storage`: serves the chunks of several target folders. File bytes stay in native code. */
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { formatAddress, type StorageConfig } from '../config/index.js';
 import { advertisedAddresses } from '../daemon/advertise.js';
@@ -16,6 +15,7 @@ import type { Cluster } from '../net/cluster.js';
 import type { Endpoint } from '../net/endpoint.js';
 import type { Address } from '../wire/cluster-map.js';
 import { FaultLog } from './fault-log.js';
+import { CHUNK_FOLDER, ServedTargets } from './served-targets.js';
 import { logStatistics } from './statistics.js';
 
 export interface RunningStorage extends RunningDaemon {
@@ -24,8 +24,6 @@ export interface RunningStorage extends RunningDaemon {
 
 /** More reactor threads than this gain nothing while the disks behind them are the limit. */
 const REACTOR_THREADS_AUTO_MAX = 4;
-/** Where a target folder has its chunk files. */
-const CHUNK_FOLDER = 'chunks';
 /** How long a folder that could not be opened is left alone: a disk may be mounted late. */
 const FOLDER_RETRY_MS = 15_000;
 
@@ -78,7 +76,7 @@ class StorageService {
   readonly #logger: Logger;
   readonly #abort = new AbortController();
   readonly #folders: TargetFolder[] = [];
-  readonly #serving = new Set<number>();
+  readonly #served: ServedTargets;
   #cluster: Cluster | undefined;
   #registration: Registration | undefined;
   #retrying: Promise<void> = Promise.resolve();
@@ -88,6 +86,7 @@ class StorageService {
     this.#endpoint = endpoint;
     this.#nodeFile = nodeFile;
     this.#logger = logger;
+    this.#served = new ServedTargets(endpoint.runtime.native);
   }
 
   /** @throws the first folder's error when none can be opened; otherwise those that failed are tried again later */
@@ -140,7 +139,7 @@ class StorageService {
     await this.#retrying;
     await this.#registration?.close();
     await this.#cluster?.close();
-    for (const target of this.#serving) this.#endpoint.runtime.native.removeTarget(target);
+    this.#served.close();
     for (const folder of this.#folders) await folder.close();
   }
 
@@ -151,7 +150,7 @@ class StorageService {
       nodeFile: this.#nodeFile,
       pool: this.#config.storage.pool,
       content: CHUNK_FOLDER,
-      serve: ({ target, since = 0 }) => this.#serve(folder, target, since),
+      serve: ({ target, since = 0 }) => this.#served.serve(folder, target, since),
     });
     this.#folders.push(opened);
     this.#registration?.add(opened);
@@ -173,15 +172,5 @@ class StorageService {
       }
       waiting = failed;
     }
-  }
-
-  #serve(folder: string, target: number, since: number): void {
-    const { native } = this.#endpoint.runtime;
-    if (this.#serving.has(target)) {
-      native.setTargetMapVersion(target, since);
-      return;
-    }
-    native.addTarget(target, join(folder, CHUNK_FOLDER), since);
-    this.#serving.add(target);
   }
 }

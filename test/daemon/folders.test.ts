@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
 import { ensureFolder, lockFolder, writeFileAtomic } from '../../src/daemon/folder.js';
@@ -106,6 +106,21 @@ test('a target folder that is not what it was is refused', async (t) => {
   await t.rejects(open('empty', 5), refusal('ERR_WRONG_DISK', /held target 5 .*mount the right disk .*\/node\/node\.json/));
   writeFileSync(join(folder, 'empty/target.json'), '{"format":1}');
   await t.rejects(open('empty', 5), refusal('ERR_INVALID', /is damaged/));
+});
+
+test('a copy made before the original had its number is refused', async (t) => {
+  const root = t.testdir({ node: {}, original: {}, copy: {} });
+  const nodeFile = new NodeFile(join(root, 'node'), await openNodeIdentity(join(root, 'node'), 'storage'));
+  const open = (name: string) => TargetFolder.open({ folder: join(root, name), kind: 'storage', nodeFile, serve: () => {} });
+  const original = await open('original');
+  copyFileSync(join(root, 'original/target.json'), join(root, 'copy/target.json'));
+  const copy = await open('copy');
+  const answer = { target: 4 as TargetId, token: original.identity().token, clusterId: 'c' };
+  await original.accepted(answer);
+  await t.rejects(copy.accepted(answer), refusal('ERR_WRONG_DISK', /copy is a copy of .*original, which held target 4/));
+  t.equal(copy.target, undefined);
+  await original.accepted(answer);
+  await Promise.all([original.close(), copy.close()]);
 });
 
 test('a target is in service only when its identity is on disk, and a disk that vanishes is noticed', async (t) => {

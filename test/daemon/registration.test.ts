@@ -145,6 +145,34 @@ test('two folders with one target: the second is a copy', async (t) => {
   t.match(lines[0], /target folder copy is not in service: .*it is a copy of one/);
 });
 
+test('of two copies that register at once one is refused, numbered or not, and it stays so', async (t) => {
+  for (const target of [1 as TargetId, undefined]) {
+    const mgmtds = [new TestMgmtd(), new TestMgmtd()];
+    let current = 0;
+    const lines: string[] = [];
+    const registration = start(t, () => mgmtds[current]?.asSession, lines);
+    let fail = false;
+    const identity = () => ({ token: 'same', target, clusterId: 'c' });
+    const check = async () => {
+      if (fail) throw new IbexError('ERR_IO', 'no disk');
+    };
+    const one = folder('one', 1, { identity, check });
+    const copy = folder('copy', 1, { identity });
+    registration.add(one);
+    registration.add(copy);
+    await until(() => lines.length > 0 && one.accepts > 0);
+    t.match(lines[0], /target folder copy is not in service: .*it is a copy of one/);
+    // The original fails on the next session: its copy does not take its place.
+    fail = true;
+    current = 1;
+    mgmtds[0]?.end();
+    await until(() => lines.some((line) => line.includes('no disk')));
+    await until(() => mgmtds[1]?.of('heartbeat').length === 3);
+    t.equal(copy.accepts, 0);
+    await registration.close();
+  }
+});
+
 test('registers again on a new session, and when mgmtd has forgotten', async (t) => {
   let mgmtd = new TestMgmtd();
   const first = mgmtd;

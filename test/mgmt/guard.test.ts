@@ -38,13 +38,23 @@ test('which target may register', async (t) => {
     clusterId: 'c',
     known: { kind: 'storage', token: 'secret', node: node(3) },
   };
-  const retried: TargetFacts = { ...fresh, token: 'secret', madeForToken: { id: target(7), kind: 'storage' } };
+  const retried: TargetFacts = { ...fresh, token: 'secret', madeForToken: { id: target(7), kind: 'storage', node: node(3) } };
   const cases: readonly [string, TargetFacts, string, RegExp?][] = [
     ['a new folder', fresh, 'new'],
     ['a new folder with a token of its own', { ...fresh, token: 'secret' }, 'new'],
     ['a first registration whose answer was lost', retried, 'known 7'],
     ['a copy of a folder whose first registration succeeded', { ...retried, liveOn: node(4) }, 'ERR_WRONG_DISK', /alive on node 4/],
-    ['a token of a target of the other kind', { ...retried, madeForToken: { id: target(7), kind: 'meta' } }, 'ERR_WRONG_DISK'],
+    [
+      'a token of a target of the other kind',
+      { ...retried, madeForToken: { id: target(7), kind: 'meta', node: node(3) } },
+      'ERR_WRONG_DISK',
+    ],
+    [
+      'a token of a target of another node',
+      { ...retried, madeForToken: { id: target(7), kind: 'storage', node: node(9) } },
+      'ERR_WRONG_DISK',
+      /on node 9; this folder is a copy/,
+    ],
     ['a target that comes back', back, 'known 7'],
     ['a disk that was put into another node', { ...back, known: { kind: 'storage', token: 'secret', node: node(9) } }, 'moved 7 from 9'],
     [
