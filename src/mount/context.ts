@@ -5,6 +5,7 @@ import type { OpenFiles } from '../client/open-files.js';
 import type { Space } from '../client/types.js';
 import type { FuseRequestEvent } from '../wire/generated.js';
 import type { DirectoryAttributes } from './directory-attributes.js';
+import type { FreshFiles } from './fresh-files.js';
 import type { RecentChanges } from './recent-changes.js';
 import type { Replies } from './replies.js';
 import type { ToldAttributes } from './told-attributes.js';
@@ -16,6 +17,7 @@ export interface MountContext {
   readonly told: ToldAttributes;
   readonly changes: RecentChanges;
   readonly directories: DirectoryAttributes;
+  readonly fresh: FreshFiles;
   readonly logger: Logger;
   /** Room in the file system, at most a second old. */
   readonly space: () => Promise<Space>;

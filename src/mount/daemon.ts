@@ -16,6 +16,7 @@ import { toIbexError } from '../wire/errors.js';
 import { type Fid, formatFid } from '../wire/fid.js';
 import { readKeyFile } from '../wire/key.js';
 import { DirectoryAttributes } from './directory-attributes.js';
+import { FreshFiles } from './fresh-files.js';
 import { RecentChanges } from './recent-changes.js';
 import { Replies } from './replies.js';
 import { MountSession } from './session.js';
@@ -98,6 +99,7 @@ class Mount {
       told,
       changes: new RecentChanges(),
       directories: new DirectoryAttributes(validity.attributesMs, monotonicMs),
+      fresh: new FreshFiles(validity.attributesMs, monotonicMs),
       logger,
       space: () => space.get(),
       invalidate: (node) => {

@@ -17,7 +17,7 @@ const CLEAR_SET_ID = 1;
 const writes = (flags: number): boolean => (flags & O_ACCMODE) !== O_RDONLY;
 
 export function fileOperations(context: MountContext): Operations {
-  const { calls, files, replies, told, changes, directories } = context;
+  const { calls, files, replies, told, changes, directories, fresh } = context;
 
   const open = async (request: FuseRequestEvent): Promise<void> => {
     const fid = request.node as Fid;
@@ -68,6 +68,7 @@ export function fileOperations(context: MountContext): Operations {
     changes.note(parent);
     if (answer.directory === undefined) directories.forget(parent);
     else directories.learn(answer.directory);
+    if (answer.created) fresh.created(attributes.fid);
     try {
       // Somebody else made it since the kernel looked: then this is an open.
       if (!answer.created && writes(flags) && (flags & O_TRUNC) !== 0) {

@@ -23,7 +23,17 @@ export const OpenReply = {
   parallelDirectWrites: 1 << 6,
 } as const;
 
-export const Errno = { ENOENT: 2, EIO: 5, EEXIST: 17, EINVAL: 22, ERANGE: 34, EILSEQ: 84, EOPNOTSUPP: 95, ESTALE: 116 } as const;
+export const Errno = {
+  ENOENT: 2,
+  EIO: 5,
+  EEXIST: 17,
+  EINVAL: 22,
+  ERANGE: 34,
+  ENODATA: 61,
+  EILSEQ: 84,
+  EOPNOTSUPP: 95,
+  ESTALE: 116,
+} as const;
 
 /** An errno that no IbexError stands for. */
 export class ErrnoError extends Error {

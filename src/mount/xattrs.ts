@@ -10,7 +10,7 @@ const XATTR_REPLACE = 2;
 const modes: Readonly<Record<number, 'any' | 'create' | 'replace'>> = { 0: 'any', [XATTR_CREATE]: 'create', [XATTR_REPLACE]: 'replace' };
 
 export function xattrOperations(context: MountContext): Operations {
-  const { calls, replies, changes } = context;
+  const { calls, replies, changes, fresh } = context;
 
   const nameOf = (request: FuseRequestEvent, source: Buffer, start: number): string => {
     const name = decodeName(source, start, request.nameLength);
@@ -28,9 +28,12 @@ export function xattrOperations(context: MountContext): Operations {
   return {
     [FuseOperation.getxattr]: (request, source, start) => {
       const fid = request.node as Fid;
-      return answer(context, request, calls.meta(fid, meta.getXattr, { fid, name: nameOf(request, source, start) }), ({ value }) =>
-        give(request, value),
-      );
+      const name = nameOf(request, source, start);
+      if (fresh.isBare(fid)) {
+        replies.done(request, Errno.ENODATA);
+        return undefined;
+      }
+      return answer(context, request, calls.meta(fid, meta.getXattr, { fid, name }), ({ value }) => give(request, value));
     },
     [FuseOperation.listxattr]: (request) => {
       const fid = request.node as Fid;
@@ -45,6 +48,7 @@ export function xattrOperations(context: MountContext): Operations {
       const name = nameOf(request, source, start);
       const from = start + request.nameLength;
       const value = Buffer.from(source.subarray(from, from + request.secondLength));
+      fresh.forget(fid);
       return answer(context, request, calls.meta(fid, meta.setXattr, { fid, name, value, mode }), () => {
         changes.note(fid);
         replies.done(request);

@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import t from 'tap';
 import { OpenFiles } from '../../src/client/open-files.js';
 import { DirectoryAttributes } from '../../src/mount/directory-attributes.js';
+import { FreshFiles } from '../../src/mount/fresh-files.js';
 import { Errno, Fattr, OpenReply } from '../../src/mount/linux.js';
 import { RecentChanges } from '../../src/mount/recent-changes.js';
 import { Replies } from '../../src/mount/replies.js';
@@ -63,6 +64,7 @@ class Kernel {
       told,
       changes: new RecentChanges(),
       directories: new DirectoryAttributes(1000, () => performance.now()),
+      fresh: new FreshFiles(1000, () => performance.now()),
       logger,
       space: () => space.get(),
       invalidate: (node) => void this.invalidated.push(node),
