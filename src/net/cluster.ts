@@ -18,15 +18,16 @@ import { StorageRoutes } from './storage-routes.js';
 
 const MAP_WAIT_MS = 250;
 
-interface MetaPeer {
+interface Peer {
   readonly link: Link;
-  readonly channels: Channels;
+  /** Where changes are numbered: metadata servers remember their answers. */
+  readonly channels?: Channels;
 }
 
 export class Cluster {
   readonly endpoint: Endpoint;
   readonly #mgmtd: Link;
-  readonly #metas = new Map<TargetId, MetaPeer>();
+  readonly #metas = new Map<TargetId, Peer>();
   readonly #routes: StorageRoutes;
   readonly #mapListeners = new Set<(map: ClusterMap) => void>();
   readonly #metaListeners = new Set<(target: TargetId, session: Session) => Promise<void> | void>();
@@ -106,24 +107,24 @@ export class Cluster {
 
   /** Calls mgmtd; retried over lost connections until its time is over. */
   async mgmtd<M extends Message>(message: M, request: RequestOf<M>, options: CallOptions = {}): Promise<ResponseOf<M>> {
-    return this.#retry(this.#mgmtd, message, request, options);
+    return this.#retry({ link: this.#mgmtd }, message, request, options);
   }
 
   /** Calls the metadata target that owns `fid`. */
   meta<M extends Message>(fid: Fid, message: M, request: RequestOf<M>, options: CallOptions = {}): Promise<ResponseOf<M>> {
     const peer = this.#metaPeer(this.metaOf(fid));
     const session = peer.link.current;
-    if (session === undefined || message.changes) return this.#metaSlow(peer, fid, message, request, options);
+    if (session === undefined || message.changes) return this.#retry(peer, message, request, options, fid);
     // The usual case costs one promise: an answer, or an error that no retry helps.
     return session.call(message, request, { ...options, mapVersion: this.map.version }).catch((error: unknown) => {
       if (!toIbexError(error).retryable || options.signal?.aborted === true) throw error;
-      return this.#metaSlow(peer, fid, message, request, options);
+      return this.#retry(peer, message, request, options, fid);
     });
   }
 
   /** Calls a metadata target by its id, for what is not about a FID. */
   metaTarget<M extends Message>(target: TargetId, message: M, request: RequestOf<M>, options: CallOptions = {}): Promise<ResponseOf<M>> {
-    return this.#retry(this.#metaPeer(target).link, message, request, options);
+    return this.#retry(this.#metaPeer(target), message, request, options);
   }
 
   async close(): Promise<void> {
@@ -134,43 +135,38 @@ export class Cluster {
     this.#mgmtd.close();
   }
 
-  async #metaSlow<M extends Message>(
-    peer: MetaPeer,
-    fid: Fid,
-    message: M,
-    request: RequestOf<M>,
-    options: CallOptions,
-  ): Promise<ResponseOf<M>> {
-    if (!message.changes) return this.#retry(peer.link, message, request, options, fid);
-    const taken = peer.channels.take();
+  async #retry<M extends Message>(peer: Peer, message: M, request: RequestOf<M>, options: CallOptions, fid?: Fid): Promise<ResponseOf<M>> {
+    const deadline = monotonicMs() + (options.timeoutMs ?? CALL_TIMEOUT_MS);
+    const { link, channels } = peer;
+    let backoff: Backoff | undefined;
+    const taken = message.changes ? channels?.take({ what: message.name, deadline, signal: options.signal }) : undefined;
     const channel = taken instanceof Promise ? await taken : taken;
     try {
-      return await this.#retry(peer.link, message, request, { ...options, channel: channel.id, sequence: channel.sequence }, fid);
-    } finally {
-      peer.channels.giveBack(channel);
-    }
-  }
-
-  async #retry<M extends Message>(link: Link, message: M, request: RequestOf<M>, options: CallOptions, fid?: Fid): Promise<ResponseOf<M>> {
-    const deadline = monotonicMs() + (options.timeoutMs ?? CALL_TIMEOUT_MS);
-    let backoff: Backoff | undefined;
-    for (;;) {
-      const mapVersion = this.#map?.version ?? 0;
-      try {
-        const session = link.current ?? (await link.session(deadline));
-        return await session.call(message, request, { ...options, mapVersion, timeoutMs: Math.max(1, deadline - monotonicMs()) });
-      } catch (error) {
-        const cause = toIbexError(error);
-        const timeLeftMs = deadline - monotonicMs();
-        const again =
-          cause.retryable && cause.kind !== 'ERR_TIMED_OUT' && timeLeftMs > 0 && options.signal?.aborted !== true && !this.#closed;
-        if (!again) throw cause;
-        if (fid !== undefined && (cause.kind === 'ERR_STALE_MAP' || cause.kind === 'ERR_NOT_MY_TARGET')) await this.#newerMap(mapVersion);
-        else if (cause.kind !== 'ERR_CONNECTION_LOST') {
-          backoff ??= new Backoff(10, 500);
-          await new Promise((resolve) => setTimeout(resolve, Math.min(timeLeftMs, (backoff as Backoff).nextMs())));
+      for (;;) {
+        const mapVersion = this.#map?.version ?? 0;
+        try {
+          const session = link.current ?? (await link.session(deadline));
+          return await session.call(message, request, {
+            ...options,
+            mapVersion,
+            channel,
+            timeoutMs: Math.max(1, deadline - monotonicMs()),
+          });
+        } catch (error) {
+          const cause = toIbexError(error);
+          const timeLeftMs = deadline - monotonicMs();
+          const again =
+            cause.retryable && cause.kind !== 'ERR_TIMED_OUT' && timeLeftMs > 0 && options.signal?.aborted !== true && !this.#closed;
+          if (!again) throw cause;
+          if (fid !== undefined && (cause.kind === 'ERR_STALE_MAP' || cause.kind === 'ERR_NOT_MY_TARGET')) await this.#newerMap(mapVersion);
+          else if (cause.kind !== 'ERR_CONNECTION_LOST') {
+            backoff ??= new Backoff(10, 500);
+            await new Promise((resolve) => setTimeout(resolve, Math.min(timeLeftMs, (backoff as Backoff).nextMs())));
+          }
         }
       }
+    } finally {
+      if (channel !== undefined) channels?.giveBack(channel);
     }
   }
 
@@ -188,7 +184,7 @@ export class Cluster {
     });
   }
 
-  #metaPeer(target: TargetId): MetaPeer {
+  #metaPeer(target: TargetId): Peer {
     let peer = this.#metas.get(target);
     if (peer === undefined) {
       const link = new Link({

@@ -7,6 +7,7 @@ import { type FrameEvent, FrameType } from '../wire/generated.js';
 import type { Identity } from '../wire/handshake.js';
 import type { Message, RequestOf, ResponseOf } from '../wire/messages.js';
 import { monotonicMs, type Runtime } from './runtime.js';
+import { canceled } from './waiting.js';
 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
@@ -14,9 +15,17 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
   /** Map version that the caller acted on. */
   readonly mapVersion?: number | undefined;
-  /** With sequence: makes a retry of a changing call recognisable. */
-  readonly channel?: number | undefined;
-  readonly sequence?: number | undefined;
+  /** Makes a retry of a changing call recognisable. */
+  readonly channel?: CallChannel | undefined;
+}
+
+/** Carries the number of a changing call, and is told what became of it: also after the caller has given up. */
+export interface CallChannel {
+  readonly id: number;
+  readonly sequence: number;
+  sent(): void;
+  /** The peer has answered, or the session has ended without. Once for every `sent`. */
+  settled(answered: boolean): void;
 }
 
 export interface Peer extends Identity {
@@ -27,6 +36,7 @@ export interface Peer extends Identity {
 interface PendingCall {
   readonly message: Message;
   readonly deadline: number;
+  readonly channel: CallChannel | undefined;
   resolve(value: unknown): void;
   reject(error: Error): void;
 }
@@ -45,6 +55,8 @@ export class Session {
   readonly #runtime: Runtime;
   readonly #onCall: () => void;
   readonly #pending = new Map<number, PendingCall>();
+  /** Channels of calls that were given up while the peer may still be at work on them; bounded by the channels there are. */
+  readonly #abandoned = new Map<number, CallChannel>();
   readonly #notifyListeners = new Map<number, (body: unknown) => void>();
   #nextRequest = 1;
   #ended: string | undefined;
@@ -85,14 +97,16 @@ export class Session {
           operation: message.operation,
           requestId,
           mapVersion: options.mapVersion ?? 0,
-          channel: options.channel ?? 0,
-          sequence: options.sequence ?? 0,
+          channel: options.channel?.id ?? 0,
+          sequence: options.channel?.sequence ?? 0,
         },
         body,
       );
+      options.channel?.sent();
       this.#pending.set(requestId, {
         message,
         deadline: monotonicMs() + (options.timeoutMs ?? CALL_TIMEOUT_MS),
+        channel: options.channel,
         resolve: resolve as (value: unknown) => void,
         reject,
       });
@@ -126,8 +140,14 @@ export class Session {
       return;
     }
     const call = this.#pending.get(frame.requestId);
-    if (call === undefined) return; // timed out or aborted before
+    if (call === undefined) {
+      // Timed out or aborted before.
+      this.#abandoned.get(frame.requestId)?.settled(true);
+      this.#abandoned.delete(frame.requestId);
+      return;
+    }
     this.#pending.delete(frame.requestId);
+    call.channel?.settled(true);
     if (frame.status !== 0) {
       call.reject(errorFromStatus(frame.status, source.toString('utf8', start, stop)));
       return;
@@ -143,7 +163,7 @@ export class Session {
   expire(now: number): number {
     for (const [requestId, call] of this.#pending) {
       if (call.deadline > now) continue;
-      this.#pending.delete(requestId);
+      this.#abandon(requestId, call);
       call.reject(new IbexError('ERR_TIMED_OUT', `${call.message.name} to ${this.#peerText()}`));
     }
     return this.#pending.size;
@@ -153,11 +173,19 @@ export class Session {
   ended(reason: string): void {
     if (this.#ended !== undefined) return;
     this.#ended = reason;
+    for (const channel of this.#abandoned.values()) channel.settled(false);
+    this.#abandoned.clear();
     for (const call of this.#pending.values()) {
+      call.channel?.settled(false);
       call.reject(new IbexError('ERR_CONNECTION_LOST', `${call.message.name} to ${this.#peerText()}: ${reason}`));
     }
     this.#pending.clear();
     this.#end(reason);
+  }
+
+  #abandon(requestId: number, call: PendingCall): void {
+    this.#pending.delete(requestId);
+    if (call.channel !== undefined) this.#abandoned.set(requestId, call.channel);
   }
 
   #peerText(): string {
@@ -167,8 +195,9 @@ export class Session {
   #watchSignal(requestId: number, message: Message, signal: AbortSignal): void {
     const abort = (): void => {
       const call = this.#pending.get(requestId);
-      this.#pending.delete(requestId);
-      call?.reject(new IbexError('ERR_CANCELED', message.name, { cause: signal.reason }));
+      if (call === undefined) return;
+      this.#abandon(requestId, call);
+      call.reject(canceled(message.name, signal));
     };
     if (signal.aborted) {
       abort();
