@@ -2,6 +2,9 @@
  * Gives back the chunks of removed files. Works through the table of removals with a bounded number at a time,
  * deletes an entry when every column's target has answered, and comes back to what failed after a growing pause.
  * The table is the only memory, so that it goes on after a crash; while it is empty nothing runs.
+ *
+ * No chunk goes before its entry is on disk: a power cut may take back the removal of a name, and the file that
+ * is there again then must have its data.
  */
 import type { Logger } from 'pino';
 import { toIbexError } from '../wire/errors.js';
@@ -13,6 +16,8 @@ import { fidAt, REMOVALS, removalKey } from './tables.js';
 import type { ChunkOperations, MetaLimits } from './types.js';
 
 const PAGE_COUNT = 256;
+/** How long removals gather before a pass. */
+const GATHER_MS = 20;
 
 interface Removal {
   readonly fid: Fid;
@@ -68,14 +73,18 @@ export class Remover {
   }
 
   async #run(): Promise<void> {
-    // Not in the middle of a batch of requests.
-    await new Promise((resolve) => setImmediate(resolve));
+    // Many removals share one sync of the log, and a pass does not begin in the middle of a batch of requests.
+    await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
     let failed = false;
     this.#away.clear();
     this.#again = false;
     for (let from = REMOVALS; !this.#closed; ) {
       const page = this.#page(from);
       if (page.length === 0) break;
+      if (!(await this.#isOnDisk())) {
+        failed = true;
+        break;
+      }
       if (!(await this.#removePage(page))) failed = true;
       from = `${removalKey(page.at(-1)!.fid)}\0`;
     }
@@ -87,6 +96,17 @@ export class Remover {
     const page: Removal[] = [];
     this.#store.scan(REMOVALS, from, (key, value) => page.push({ fid: fidAt(key, 1), targets: decodeTargets(value) }) < PAGE_COUNT);
     return page;
+  }
+
+  /** Waits until everything that the store has now is on disk. */
+  async #isOnDisk(): Promise<boolean> {
+    try {
+      await this.#store.syncLog();
+      return true;
+    } catch (error) {
+      this.#logger.warn({ err: error }, 'cannot remove chunks before the log is on disk; tried again later');
+      return false;
+    }
   }
 
   /** False: some stay behind. */
