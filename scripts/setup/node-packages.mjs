@@ -29,7 +29,8 @@ export async function ensureNodePackages() {
   if (readStamp(stampFile) === digest) return;
   if (!installedMatchesLock()) {
     progress('installing npm packages');
-    await mustRun('npm ci', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+    // Not `npm ci`: it refuses a lock file that lacks optional packages of other platforms, as a registry mirror may.
+    await mustRun('npm install', 'npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error']);
   }
   writeFileSync(stampFile, `${digest}\n`);
 }
