@@ -97,7 +97,10 @@ export class Management {
   opened(session: MgmtSession): void {
     this.sessions.set(session, {
       since: this.now(),
-      subscriber: { sendMapChange: (change) => session.notify(mgmt.mapChanged, { change }) },
+      subscriber: {
+        sendMapChange: (change) => session.notify(mgmt.mapChanged, { change }),
+        mapChangeFailed: (error) => this.#cutOff(session, error),
+      },
     });
   }
 
@@ -217,6 +220,13 @@ export class Management {
     };
     changed('node', before.nodes, this.map.nodes);
     changed('target', before.targets, this.map.targets);
+  }
+
+  /** Its copy of the map is stale for good: it has to come again and ask for a whole one. */
+  #cutOff(session: MgmtSession, error: unknown): void {
+    const reason = `cannot send a change of the cluster map: ${error instanceof Error ? error.message : String(error)}`;
+    this.logger.error({ peer: session.peer.address, name: session.peer.name }, `ending the session of ${session.peer.name}: ${reason}`);
+    session.close(reason);
   }
 
   #leave(seat: Seat): void {

@@ -6,8 +6,10 @@
 import { type ClusterMap, diffMaps, type MapChange } from '../wire/cluster-map.js';
 
 export interface Subscriber {
-  /** One-way; may be lost only together with the session. */
+  /** One-way; may be lost only together with the session. What it throws ends the subscription. */
   sendMapChange(change: MapChange): void;
+  /** A change could not be sent: the subscriber's copy is stale for good. */
+  mapChangeFailed(error: unknown): void;
 }
 
 export class MapFeed {
@@ -56,7 +58,13 @@ export class MapFeed {
         changes.set(map.version, change);
       }
       this.#positions.set(subscriber, newest);
-      subscriber.sendMapChange(change);
+      try {
+        subscriber.sendMapChange(change);
+      } catch (error) {
+        // One subscriber's trouble; a throw here would be nobody's and end the daemon.
+        this.#positions.delete(subscriber);
+        subscriber.mapChangeFailed(error);
+      }
     }
   }
 }

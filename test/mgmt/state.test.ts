@@ -88,7 +88,7 @@ test('a subscriber that joins at any time has the map after every flush, told in
       const feed = new MapFeed(state.map, (scheduled) => {
         flush = scheduled;
       });
-      const copies: { map: ClusterMap; told: number; sendMapChange(change: MapChange): void }[] = [];
+      const copies: { map: ClusterMap; told: number; sendMapChange(change: MapChange): void; mapChangeFailed(error: unknown): void }[] = [];
       for (const { changes, joins } of turns) {
         if (joins) {
           const copy = {
@@ -97,6 +97,9 @@ test('a subscriber that joins at any time has the map after every flush, told in
             sendMapChange(change: MapChange) {
               copy.map = applyMapChange(copy.map, change) as ClusterMap;
               copy.told++;
+            },
+            mapChangeFailed(error: unknown) {
+              throw error;
             },
           };
           copy.map = feed.subscribe(copy);
@@ -118,6 +121,30 @@ test('a subscriber that joins at any time has the map after every flush, told in
       return feed.subscribers === copies.length;
     }),
   );
+});
+
+test('a subscriber that cannot be told does not keep others from it', (t) => {
+  let flush = (): void => {};
+  const feed = new MapFeed(emptyState('c').map, (scheduled) => {
+    flush = scheduled;
+  });
+  const events: string[] = [];
+  const subscriber = (name: string, fails: boolean) => ({
+    sendMapChange: ({ to }: MapChange) => {
+      if (fails) throw new Error('too large');
+      events.push(`${name} ${to}`);
+    },
+    mapChangeFailed: (error: unknown) => events.push(`${name} ${(error as Error).message}`),
+  });
+  feed.subscribe(subscriber('broken', true));
+  feed.subscribe(subscriber('whole', false));
+  for (const version of [2, 3]) {
+    feed.publish({ ...emptyState('c').map, version });
+    flush();
+  }
+  t.same(events, ['broken too large', 'whole 2', 'whole 3']);
+  t.equal(feed.subscribers, 1);
+  t.end();
 });
 
 test('sequences are never granted twice, also across a reopened database', async (t) => {
