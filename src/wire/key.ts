@@ -3,7 +3,8 @@
  * (session keys, the HTTP token) never reveals it.
  */
 import { createHmac, randomBytes } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { IbexError } from './errors.js';
 
 export const KEY_BYTES = 32;
@@ -23,12 +24,14 @@ export async function generateKeyFile(path: string): Promise<void> {
 /**
  * Reads the key in `path`.
  *
- * @throws IbexError ERR_ACCESS when group or others can read the file, ERR_INVALID when it holds no key, ERR_NOT_FOUND
+ * @throws IbexError ERR_ACCESS when it belongs to another user, or group or others can use it; ERR_INVALID when it
+ *   holds no key; ERR_NOT_FOUND
  */
 export async function readKeyFile(path: string): Promise<Buffer> {
-  let file: Awaited<ReturnType<typeof open>>;
+  let file: FileHandle;
   try {
-    file = await open(path, 'r');
+    // Nonblocking: a pipe in its place must not hold up the start. Links are followed, packages use them.
+    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'ENOENT')
@@ -36,10 +39,7 @@ export async function readKeyFile(path: string): Promise<Buffer> {
     throw new IbexError('ERR_ACCESS', `key file ${path}: ${(error as Error).message}`, { cause: error });
   }
   try {
-    const { mode } = await file.stat();
-    if ((mode & 0o077) !== 0) {
-      throw new IbexError('ERR_ACCESS', `key file ${path} has mode ${(mode & 0o777).toString(8)}, others can read it: chmod 600 ${path}`);
-    }
+    await requirePrivate(file, path);
     const { buffer, bytesRead } = await file.read(Buffer.alloc(256), 0, 256, 0);
     const [header, encoded, ...rest] = buffer.toString('latin1', 0, bytesRead).trim().split(/\s+/);
     const key = Buffer.from(encoded ?? '', 'base64');
@@ -49,6 +49,20 @@ export async function readKeyFile(path: string): Promise<Buffer> {
     return key;
   } finally {
     await file.close();
+  }
+}
+
+/** Whoever owns the file chooses the key, and with it who may enter the cluster. */
+async function requirePrivate(file: FileHandle, path: string): Promise<void> {
+  const stat = await file.stat();
+  const { mode, uid } = stat;
+  if (!stat.isFile()) throw new IbexError('ERR_INVALID', `key file ${path} is not a regular file`);
+  const self = process.geteuid?.() ?? uid;
+  if (uid !== self && uid !== 0) {
+    throw new IbexError('ERR_ACCESS', `key file ${path} belongs to user ${uid}, who could replace the key: chown ${self} ${path}`);
+  }
+  if ((mode & 0o077) !== 0) {
+    throw new IbexError('ERR_ACCESS', `key file ${path} has mode ${(mode & 0o777).toString(8)}, others can read it: chmod 600 ${path}`);
   }
 }
 

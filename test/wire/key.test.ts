@@ -1,4 +1,5 @@
-import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { chmod, chown, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { deriveKey, generateKeyFile, httpToken, readKeyFile } from '../../src/wire/key.js';
@@ -23,6 +24,37 @@ t.test('a key that others can read is refused with what to do', async (t) => {
   }
   await chmod(path, 0o400);
   await t.resolves(readKeyFile(path));
+});
+
+t.test('a key of another user is refused', { skip: process.geteuid?.() === 0 ? false : 'only root can give files away' }, async (t) => {
+  const path = join(t.testdir(), 'cluster.key');
+  await generateKeyFile(path);
+  await chown(path, 12_345, 0);
+  await t.rejects(readKeyFile(path), refusal('ERR_ACCESS', /belongs to user 12345.*chown 0 /));
+});
+
+t.test('a key of root is taken by other users who can read it', async (t) => {
+  const path = join(t.testdir(), 'cluster.key');
+  await generateKeyFile(path);
+  await symlink(path, `${path}.link`);
+  await t.resolves(readKeyFile(`${path}.link`), 'links are followed');
+  const real = process.geteuid as () => number;
+  t.teardown(() => {
+    process.geteuid = real;
+  });
+  process.geteuid = () => 12_345;
+  const { uid } = await stat(path);
+  await (uid === 0 ? t.resolves(readKeyFile(path)) : t.rejects(readKeyFile(path), refusal('ERR_ACCESS')));
+});
+
+t.test('what is no regular file is refused at once', { timeout: 5_000 }, async (t) => {
+  const folder = t.testdir();
+  const pipe = join(folder, 'pipe');
+  execFileSync('mkfifo', ['-m', '600', pipe]);
+  await mkdir(join(folder, 'folder'), { mode: 0o700 });
+  for (const path of [pipe, join(folder, 'folder'), '/dev/null']) {
+    await t.rejects(readKeyFile(path), refusal('ERR_INVALID', /is not a regular file/), path);
+  }
 });
 
 t.test('a file that holds no key is refused', async (t) => {
