@@ -3,7 +3,7 @@
  * the metadata server that owns a FID, routes to storage targets for native code. Calls survive lost
  * connections, restarts and map changes until their time is over; who serves what comes from the map alone.
  */
-import type { Address, ClusterMap, NodeEntry, TargetEntry } from '../wire/cluster-map.js';
+import type { Address, ClusterMap, MapChange, NodeEntry, TargetEntry } from '../wire/cluster-map.js';
 import { applyMapChange } from '../wire/cluster-map.js';
 import { IbexError, toIbexError } from '../wire/errors.js';
 import { type Fid, fidSequence, type NodeId, ROOT_FID, type TargetId } from '../wire/fid.js';
@@ -15,8 +15,12 @@ import { Link } from './link.js';
 import { monotonicMs } from './runtime.js';
 import { CALL_TIMEOUT_MS, type CallOptions, type Session } from './session.js';
 import { StorageRoutes } from './storage-routes.js';
+import { pause } from './waiting.js';
+import { Warnings } from './warnings.js';
 
 const MAP_WAIT_MS = 250;
+/** Changes that may arrive before the map they belong to. */
+const EARLY_CHANGES_MAX = 1024;
 
 interface Peer {
   readonly link: Link;
@@ -32,11 +36,18 @@ export class Cluster {
   readonly #mapListeners = new Set<(map: ClusterMap) => void>();
   readonly #metaListeners = new Set<(target: TargetId, session: Session) => Promise<void> | void>();
   #map: ClusterMap | undefined;
+  readonly #abort = new AbortController();
   #closed = false;
 
   private constructor(endpoint: Endpoint, addresses: readonly Address[]) {
     this.endpoint = endpoint;
-    this.#mgmtd = new Link({ endpoint, addresses: () => addresses, what: 'mgmtd', prepare: (session) => this.#subscribe(session) });
+    this.#mgmtd = new Link({
+      endpoint,
+      addresses: () => addresses,
+      expected: () => ({ kind: 'mgmtd' }),
+      what: 'mgmtd',
+      prepare: (session) => this.#subscribe(session),
+    });
     this.#routes = new StorageRoutes(endpoint, () => this.map);
     endpoint.runtime.listeners.routeNeeded = (target) => this.#routes.need(target as TargetId);
   }
@@ -53,6 +64,7 @@ export class Cluster {
       const where = mgmtd.map((address) => `${address.host}:${address.port}`).join(', ');
       throw new IbexError('ERR_CONNECTION_LOST', `no mgmtd answers at ${where}: is it running? (${cause.message})`, { cause: error });
     }
+    void cluster.#staySubscribed();
     return cluster;
   }
 
@@ -130,6 +142,7 @@ export class Cluster {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#abort.abort();
     this.#routes.close();
     for (const { link } of this.#metas.values()) link.close();
     this.#mgmtd.close();
@@ -190,6 +203,7 @@ export class Cluster {
       const link = new Link({
         endpoint: this.endpoint,
         addresses: () => this.#addressesOf(target),
+        expected: () => ({ kind: 'meta', nodeId: this.target(target)?.node }),
         what: `metadata target ${target}`,
         prepare: async (session) => {
           for (const listener of this.#metaListeners) await listener(target, session);
@@ -206,11 +220,13 @@ export class Cluster {
     return entry === undefined ? [] : (this.node(entry.node)?.addresses ?? []);
   }
 
+  /** Changes that come in the same batch as the map itself wait for it. */
   async #subscribe(session: Session): Promise<void> {
+    let early: MapChange[] | undefined = [];
     session.onNotify(mgmt.mapChanged, ({ change }) => {
-      const next = this.#map === undefined ? undefined : applyMapChange(this.#map, change);
-      if (next !== undefined) this.#take(next);
-      else if (change.to > (this.#map?.version ?? 0)) session.close('missed a change of the cluster map');
+      if (early === undefined) this.#change(session, change);
+      else if (early.length < EARLY_CHANGES_MAX) early.push(change);
+      else session.close('the cluster map changes faster than it arrives');
     });
     const { map } = await session.call(mgmt.subscribeMap, { kind: this.endpoint.identity.kind, name: this.endpoint.identity.name });
     if (this.#map !== undefined && this.#map.clusterId !== map.clusterId) {
@@ -220,16 +236,42 @@ export class Cluster {
       );
     }
     this.#take(map);
-    // Stay subscribed: a lost session is sought again at once, not only when somebody calls.
-    void session.closed.then(() => {
-      if (!this.#closed)
-        this.#mgmtd.session(Number.POSITIVE_INFINITY).catch((error: unknown) => this.endpoint.logger.debug({ err: error }, 'no mgmtd'));
-    });
+    const changes = early;
+    early = undefined;
+    for (const change of changes) this.#change(session, change);
+  }
+
+  #change(session: Session, change: MapChange): void {
+    const { map } = this;
+    if (change.to <= map.version) return;
+    const next = applyMapChange(map, change);
+    if (next === undefined) session.close(`missed a change of the cluster map between ${map.version} and ${change.from}`);
+    else this.#take(next);
+  }
+
+  /** A lost session is sought again at once, not only when somebody calls; whatever mgmtd says, only close() ends this. */
+  async #staySubscribed(): Promise<void> {
+    const backoff = new Backoff(250, 10_000);
+    const warnings = new Warnings(this.endpoint.logger, { most: 1, perMs: 30_000 });
+    const patience = { what: 'mgmtd', deadline: Number.POSITIVE_INFINITY, signal: this.#abort.signal };
+    while (!this.#closed && !this.endpoint.isClosed) {
+      try {
+        const session = await this.#mgmtd.session(Number.POSITIVE_INFINITY);
+        backoff.reset();
+        await session.closed;
+      } catch (error) {
+        if (this.#closed) break;
+        warnings.warn({ err: error }, `no session with mgmtd, asked again until there is one: ${toIbexError(error).message}`);
+        await pause(backoff.nextMs(), patience).catch(() => {});
+      }
+    }
+    warnings.close();
   }
 
   #take(map: ClusterMap): void {
     this.#map = map;
     this.#routes.mapChanged(map);
+    for (const { link } of this.#metas.values()) link.verify();
     for (const listener of this.#mapListeners) listener(map);
   }
 }

@@ -109,6 +109,10 @@ export class Endpoint {
     this.#nodeId = id;
   }
 
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
   get sessions(): ReadonlyMap<number, Session> {
     return this.#sessions;
   }

@@ -101,6 +101,7 @@ export class StorageRoutes {
       link = new Link({
         endpoint: this.#endpoint,
         addresses: () => this.#map().nodes.find((entry) => entry.id === node)?.addresses ?? [],
+        expected: () => ({ kind: 'storage', nodeId: node }),
         what: `storage node ${node}`,
         bulk: true,
       });
