@@ -13,7 +13,7 @@ import { type Message, mgmt, type RequestOf, type ResponseOf, type Usage } from 
 import { pause } from './pause.js';
 import type { FolderUsage } from './usage.js';
 
-export type ManagementSession = Pick<Session, 'call' | 'isOpen' | 'closed'>;
+export type ManagementSession = Pick<Session, 'call' | 'isOpen' | 'closed' | 'close'>;
 
 /** A target folder as it wants to be registered. */
 export interface RegisteredFolder {
@@ -40,14 +40,19 @@ export interface RegistrationOptions {
   readonly onNode?: (node: NodeId) => void;
 }
 
+/** From one registration of the node to the next: each begins anew, also on the same session. */
+interface Round {
+  readonly session: ManagementSession;
+}
+
 interface Entry {
   readonly folder: RegisteredFolder;
   readonly backoff: Backoff;
   target?: TargetId | undefined;
   /** The token of the target that is this folder's here. Two folders with one token are copies of each other. */
   claim?: string | undefined;
-  /** The session on which it is registered. */
-  session?: ManagementSession | undefined;
+  /** The round in which it was registered. */
+  round?: Round | undefined;
   /** The attempt that is under way: a slow one holds up neither heartbeats nor other targets. */
   trying?: Promise<void> | undefined;
   /** Monotonic; not tried before. */
@@ -104,7 +109,10 @@ export class Registration {
       try {
         await this.#serve(session);
       } catch (error) {
-        this.#logFailure(toIbexError(error));
+        const cause = toIbexError(error);
+        this.#logFailure(cause);
+        // The connection may lead nowhere any more and not know it: another one is made.
+        if (cause.kind === 'ERR_TIMED_OUT') session.close('mgmtd does not answer');
         await pause(this.#backoff.nextMs(), signal);
       }
     }
@@ -122,25 +130,26 @@ export class Registration {
     this.#logger.info({ node, clusterId }, `registered as node ${node}`);
     this.#options.onNode?.(node);
     this.#lastFailure = undefined;
+    const round: Round = { session };
     while (!this.#abort.signal.aborted) {
-      this.#tryTargets(session);
-      await this.#call(session, mgmt.heartbeat, { node, usage: await this.#figures(session) });
+      this.#tryTargets(round);
+      await this.#call(session, mgmt.heartbeat, { node, usage: await this.#figures(round) });
       this.#backoff.reset();
       const ended = await Promise.race([session.closed, pause(heartbeatMs, this.#abort.signal)]);
       if (typeof ended === 'string') throw new IbexError('ERR_CONNECTION_LOST', `mgmtd: ${ended}`);
     }
   }
 
-  #tryTargets(session: ManagementSession): void {
+  #tryTargets(round: Round): void {
     for (const entry of this.#entries) {
-      if (entry.session === session || entry.trying !== undefined || this.#now() < entry.tryAt) continue;
-      entry.trying = this.#registerTarget(session, entry).finally(() => {
+      if (entry.round === round || entry.trying !== undefined || this.#now() < entry.tryAt) continue;
+      entry.trying = this.#registerTarget(round, entry).finally(() => {
         entry.trying = undefined;
       });
     }
   }
 
-  async #registerTarget(session: ManagementSession, entry: Entry): Promise<void> {
+  async #registerTarget(round: Round, entry: Entry): Promise<void> {
     const { folder } = entry;
     try {
       // Before anything is waited for: of two copies that register at once only one gets past this.
@@ -149,7 +158,7 @@ export class Registration {
       const usage = await this.#usage(entry);
       if (usage === undefined) throw new IbexError('ERR_IO', 'its disk does not tell its free space');
       const identity = folder.identity();
-      const answer = await this.#call(session, mgmt.registerTarget, {
+      const answer = await this.#call(round.session, mgmt.registerTarget, {
         kind: this.#options.kind,
         usage,
         token: identity.token,
@@ -159,7 +168,7 @@ export class Registration {
       });
       await folder.accepted(answer);
       entry.target = answer.target;
-      entry.session = session;
+      entry.round = round;
       entry.backoff.reset();
       entry.lastRefusal = undefined;
       this.#logger.info({ target: answer.target, folder: folder.folder }, `registered target ${answer.target} in ${folder.folder}`);
@@ -193,8 +202,8 @@ export class Registration {
     entry.claim = token;
   }
 
-  async #figures(session: ManagementSession): Promise<Usage[]> {
-    const present = this.#entries.filter((entry) => entry.session === session);
+  async #figures(round: Round): Promise<Usage[]> {
+    const present = this.#entries.filter((entry) => entry.round === round);
     const figures = await Promise.all(
       present.map(async (entry) => ({ target: entry.target as TargetId, usage: await this.#usage(entry) })),
     );

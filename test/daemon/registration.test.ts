@@ -46,6 +46,10 @@ class TestMgmtd {
     this.#end('gone');
   }
 
+  close(): void {
+    this.end();
+  }
+
   of(name: string): Call[] {
     return this.calls.filter((call) => call.name === name);
   }
@@ -191,7 +195,23 @@ test('registers again on a new session, and when mgmtd has forgotten', async (t)
     throw new IbexError('ERR_NOT_REGISTERED', '');
   };
   await until(() => mgmtd.of('registerNode').length === 2);
-  t.ok(true, 'on the same session');
+  t.ok(mgmtd.isOpen, 'on the same session');
+  await until(() => one.accepts === 3 && reported(mgmtd).length === 1);
+});
+
+test('a session on which mgmtd does not answer is given up for another', async (t) => {
+  let mgmtd = new TestMgmtd();
+  const silent = mgmtd;
+  const registration = start(t, () => mgmtd.asSession);
+  registration.add(folder('one', 1));
+  await until(() => reported(silent).length === 1);
+  silent.answer = ({ name }) => {
+    if (name === 'heartbeat') throw new IbexError('ERR_TIMED_OUT', 'mgmt.heartbeat');
+    return undefined;
+  };
+  await until(() => !silent.isOpen);
+  mgmtd = new TestMgmtd();
+  await until(() => reported(mgmtd).length === 1);
 });
 
 test('a disk that hangs is left out and holds up nothing', async (t) => {

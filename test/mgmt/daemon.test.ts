@@ -141,10 +141,7 @@ test('what keeps it from starting is one line', { skip }, async (t) => {
       { ...apart('b'), 'http.port': other.httpAddress?.port },
       /^ibex mgmtd: cannot serve HTTP on 127\.0\.0\.1:\d+ \(http\.host, http\.port\): another program listens there already/,
     ],
-    [
-      { ...usual, 'mgmtd.data': join(folder, 'data') },
-      /^ibex mgmtd: data folder \(mgmtd\.data\) .*: another ibexfs process uses it/,
-    ],
+    [{ ...usual, 'mgmtd.data': join(folder, 'data') }, /^ibex mgmtd: data folder \(mgmtd\.data\) .*: another ibexfs process uses it/],
     [{ ...apart('c'), 'cluster.key_file': join(folder, 'none') }, /^ibex mgmtd: key file .*none: make one with/],
     [
       { ...apart('d'), 'cluster.key_file': join(folder, 'loose') },
