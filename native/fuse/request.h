@@ -28,7 +28,7 @@
 //              writes have reached the targets before.
 // create       node: parent; name; flags: O_*; mode; umask; valid: 1 = clear set-id bits    create (handle: FileId)
 // statfs       -                                                                            statfs
-// release      handle; flags: O_*; valid: 1 = flush too; dataError                          error (0)
+// release      handle; flags: O_*; valid: 1 = flush too. Pending writes are on the targets.  error (0)
 // flush        handle; owner: 0; dataError. Pending writes are on the targets; not sent     error (0, or dataError)
 //              for a file that is clean (native code answers it).
 // fsync        handle; flags: 1 = data only; dataError. The chunks are durable.             error (0, or dataError)

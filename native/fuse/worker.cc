@@ -184,7 +184,8 @@ void FuseWorker::after_data(const RequestOrigin& origin, uint32_t opcode, NameRe
   const bool nothing_pending = file == 0 || core_->files.clean(file);
   if (opcode == FUSE_FSYNC) return core_->files.sync(file, proceed);
   if (nothing_pending) return hand_over(origin, opcode, request);
-  if (by_name) return core_->files.drain(file, proceed);
+  // A release is heard by nobody: the error is for those who still have the file open.
+  if (by_name || opcode == FUSE_RELEASE) return core_->files.drain(file, proceed);
   core_->files.flush(file, proceed);
 }
 

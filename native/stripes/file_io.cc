@@ -15,7 +15,7 @@ void FileTable::Core::start(FileOperation* operation) {
 void FileTable::Core::start_behind(FileOperation* operation) {
   operation->table = this;
   // After a failure that nobody was told yet, further writes fail at once: better than filling up for a flush.
-  const FileOutcome earlier = operation->file->error();
+  const FileOutcome earlier = operation->file->untold_error();
   if (earlier.status != StatusCode::kOk) return end(operation, {earlier.status, earlier.target, 0});
   if (bounds.take(*operation)) accept(operation);
 }
@@ -40,7 +40,7 @@ void FileTable::Core::run(FileOperation* operation) {
     case FileOperation::Kind::kWriteBehind:
       return run_write(operation);
     case FileOperation::Kind::kFlush:
-      return end(operation, operation->file->take_error());
+      return end(operation, operation->file->tell_error());
     case FileOperation::Kind::kDrain:
       return end(operation, {});
     case FileOperation::Kind::kSync:
@@ -83,11 +83,17 @@ void FileTable::Core::run_write(FileOperation* operation) {
   const uint8_t* const data = operation->data;
   operation->pieces_left = count_pieces(keep->layout, operation->offset, operation->length);
   for_each_piece(keep->layout, operation->offset, operation->length, [&](const StripePiece& piece) {
-    keep->mark_dirty(piece.column);
+    struct {
+      FileOperation* operation;
+      uint32_t column;
+    } const part{operation, piece.column};
     client.write({piece.target, piece.column, keep->fid}, piece.chunk_offset, {data + piece.range_offset, piece.length}, owner,
-                 [operation](const ChunkOutcome& outcome) {
-                   if (outcome.status != StatusCode::kOk) operation->fail(outcome.status, outcome.target);
-                   operation->table->piece_done(operation);
+                 [part](const ChunkOutcome& outcome) {
+                   // Now, not when it was sent: a sync that runs meanwhile may reach the disk before it. A write
+                   // that failed may have been done all the same.
+                   part.operation->file->column_written(part.column);
+                   if (outcome.status != StatusCode::kOk) part.operation->fail(outcome.status, outcome.target);
+                   part.operation->table->piece_done(part.operation);
                  });
   });
 }
@@ -96,22 +102,19 @@ void FileTable::Core::run_sync(FileOperation* operation) {
   const FileOutcome earlier = operation->file->take_error();
   if (earlier.status != StatusCode::kOk) operation->fail(earlier.status, earlier.target);
   const auto keep = operation->file;
-  const std::vector<uint32_t> columns = keep->take_dirty_columns();
+  const std::vector<OpenFile::UnsyncedColumn> columns = keep->unsynced_columns();
   if (columns.empty()) return end(operation, operation->outcome());
   operation->pieces_left = static_cast<uint32_t>(columns.size());
-  for (const uint32_t column : columns) {
-    struct {
-      FileOperation* operation;
-      uint32_t column;
-    } const part{operation, column};
-    client.operate(wire::ChunkOperation::kSync, {keep->layout.targets[column], column, keep->fid}, 0, 0,
-                   [part](const ChunkOutcome& outcome) {
+  for (const OpenFile::UnsyncedColumn& covered : columns) {
+    client.operate(wire::ChunkOperation::kSync, {keep->layout.targets[covered.column], covered.column, keep->fid}, 0, 0,
+                   [operation, covered](const ChunkOutcome& outcome) {
                      // Nothing was ever written to a chunk that is not there: all of it is durable.
-                     if (outcome.status != StatusCode::kOk && outcome.status != StatusCode::kNoEntry) {
-                       part.operation->file->mark_dirty(part.column);
-                       part.operation->fail(outcome.status, outcome.target);
+                     if (outcome.status == StatusCode::kOk || outcome.status == StatusCode::kNoEntry) {
+                       operation->file->column_synced(covered);
+                     } else {
+                       operation->fail(outcome.status, outcome.target);
                      }
-                     part.operation->table->piece_done(part.operation);
+                     operation->table->piece_done(operation);
                    });
   }
 }
@@ -145,7 +148,7 @@ void FileTable::Core::end_write(FileOperation* operation) {
 }
 
 void FileTable::Core::report(const FileOperation& operation, const FileOutcome& outcome) {
-  if (operation.file->error().status != StatusCode::kOk || outcome.status == StatusCode::kCanceled)
+  if (operation.file->untold_error().status != StatusCode::kOk || outcome.status == StatusCode::kCanceled)
     return;  // one line a failure, not one a piece
   const Fid& fid = operation.file->fid;
   log_event(sink, wire::LogLevel::kError,

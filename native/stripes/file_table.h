@@ -85,17 +85,18 @@ class FileTable {
   void write_behind(FileId file, uint64_t offset, Bytes data, std::shared_ptr<const void> owner, size_t held_bytes,
                     FileDone accepted);
 
-  // Waits for every write that was started before; reports the first failure of write-behind since the
-  // last flush or sync, once.
+  // Waits for every write that was started before; reports the failure of write-behind that no sync has
+  // reported yet. It stays for others who have the file open, until a sync takes it.
   void flush(FileId file, FileDone done);
-  // Waits like flush, reports nothing: before something else changes the chunks (truncation).
+  // Waits like flush, reports nothing and takes no error: before something else changes the chunks
+  // (truncation), and at the end of a handle, which nobody hears of.
   void drain(FileId file, FileDone done);
-  // flush, then makes every column durable that was written since the last sync.
+  // flush, then makes every column durable that may have changes which are not. Takes the error that it reports.
   void sync(FileId file, FileDone done);
 
   // Nothing waits, nothing failed, size and mtime are settled.
   bool clean(FileId file) const;
-  // Sets the size after a truncation or when the metadata server knows a newer one.
+  // Sets the size after a truncation; the next sync makes the cut durable.
   void set_size(FileId file, uint64_t size);
   // Takes over what the metadata server says, unless the file has writes that it has not heard of.
   void adopt_size(FileId file, uint64_t size);

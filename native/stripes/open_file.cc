@@ -21,7 +21,9 @@ void store(double& word, double value) {
 }  // namespace
 
 OpenFile::OpenFile(const Fid& file, StripeLayout stripes, uint64_t size, FileState& state, FileId id)
-    : fid(file), layout(std::move(stripes)), state_(&state), size_(size), dirty_columns_(layout.columns(), false) {
+    : fid(file), layout(std::move(stripes)), state_(&state), size_(size), columns_(layout.columns()) {
+  // What was written before this opening may still be in the caches of the targets.
+  if (size > 0) change_all_columns();
   store(state.clear_set_id_on_write, 0);
   store(state.mtime_microseconds, 0);
   store(state.file_id, id);
@@ -83,33 +85,51 @@ void OpenFile::written(uint64_t offset, uint64_t length) {
   publish();
 }
 
-void OpenFile::mark_dirty(uint32_t column) {
-  const std::lock_guard lock(mutex_);
-  dirty_columns_[column] = true;
+void OpenFile::change_all_columns() {
+  for (Column& column : columns_) ++column.written;
 }
 
-std::vector<uint32_t> OpenFile::take_dirty_columns() {
+void OpenFile::column_written(uint32_t column) {
   const std::lock_guard lock(mutex_);
-  std::vector<uint32_t> taken;
-  for (uint32_t column = 0; column < dirty_columns_.size(); ++column) {
-    if (dirty_columns_[column]) taken.push_back(column);
-    dirty_columns_[column] = false;
+  ++columns_[column].written;
+}
+
+std::vector<OpenFile::UnsyncedColumn> OpenFile::unsynced_columns() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<UnsyncedColumn> unsynced;
+  for (uint32_t column = 0; column < columns_.size(); ++column) {
+    if (columns_[column].written > columns_[column].synced) unsynced.push_back({column, columns_[column].written});
   }
-  return taken;
+  return unsynced;
+}
+
+void OpenFile::column_synced(const UnsyncedColumn& covered) {
+  const std::lock_guard lock(mutex_);
+  uint64_t& synced = columns_[covered.column].synced;
+  synced = std::max(synced, covered.written);
 }
 
 void OpenFile::keep_error(const FileOutcome& outcome) {
   const std::lock_guard lock(mutex_);
-  if (error_.status == StatusCode::kOk) error_ = outcome;
+  if (error_.status != StatusCode::kOk && !error_told_) return;
+  error_ = outcome;
+  error_told_ = false;
 }
 
-FileOutcome OpenFile::error() const {
+FileOutcome OpenFile::untold_error() const {
   const std::lock_guard lock(mutex_);
+  return error_told_ ? FileOutcome{} : error_;
+}
+
+FileOutcome OpenFile::tell_error() {
+  const std::lock_guard lock(mutex_);
+  error_told_ = true;
   return error_;
 }
 
 FileOutcome OpenFile::take_error() {
   const std::lock_guard lock(mutex_);
+  error_told_ = false;
   return std::exchange(error_, {});
 }
 
@@ -125,6 +145,7 @@ uint64_t OpenFile::size() const {
 
 void OpenFile::set_size(uint64_t size) {
   const std::lock_guard lock(mutex_);
+  change_all_columns();  // the cut is a change of its own, made durable by the next sync
   size_ = size;
   publish();
 }

@@ -67,12 +67,23 @@ class OpenFile {
   uint64_t begin_read(uint64_t offset, uint64_t length);
   // A write was accepted by write-behind, or has succeeded.
   void written(uint64_t offset, uint64_t length);
-  void mark_dirty(uint32_t column);
-  std::vector<uint32_t> take_dirty_columns();
+  // A request that changes this column has ended, well or not; before the write retires.
+  void column_written(uint32_t column);
+  struct UnsyncedColumn {
+    uint32_t column;
+    uint64_t written;  // what a sync that starts now will have covered
+  };
+  // The columns that a sync has to go to. They stay unsynced until column_synced() says otherwise, so that
+  // every sync which starts meanwhile goes to them too.
+  std::vector<UnsyncedColumn> unsynced_columns() const;
+  void column_synced(const UnsyncedColumn& covered);
 
   // The first failure of write-behind since it was last taken.
   void keep_error(const FileOutcome& outcome);
-  FileOutcome error() const;
+  // The failure when nobody was told of it yet.
+  FileOutcome untold_error() const;
+  // Tells it; it stays for those who ask later.
+  FileOutcome tell_error();
   FileOutcome take_error();
 
   bool clean() const;
@@ -91,6 +102,7 @@ class OpenFile {
 
  private:
   void publish();  // with mutex_
+  void change_all_columns();
 
   mutable std::mutex mutex_;
   FileState* state_;  // null when detached
@@ -102,8 +114,13 @@ class OpenFile {
   uint64_t last_sequence_ = 0;
   std::vector<FileOperation*> pending_writes_;  // bounded by write-behind and by the callers of direct writes
   std::vector<FileOperation*> blocked_;
-  std::vector<bool> dirty_columns_;
+  struct Column {
+    uint64_t written = 0;  // changes that have ended
+    uint64_t synced = 0;   // how many of them are durable; written == synced: all
+  };
+  std::vector<Column> columns_;
   FileOutcome error_;
+  bool error_told_ = false;
 };
 
 }  // namespace ibexfs

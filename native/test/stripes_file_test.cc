@@ -202,7 +202,7 @@ TEST_CASE("file table: write-behind is bounded by file and in all, and goes on i
   REQUIRE(table.flush(one).status == StatusCode::kOk);
 }
 
-TEST_CASE("file table: a failure of write-behind is reported by the next flush, once, with its target") {
+TEST_CASE("file table: a failure of write-behind is reported by every flush until a sync takes it, with its target") {
   ScriptedPeer peer;
   std::atomic<bool> full{true};
   peer.judge = [&](const ScriptedPeer::Seen& seen) -> std::optional<StatusCode> {
@@ -219,6 +219,10 @@ TEST_CASE("file table: a failure of write-behind is reported by the next flush, 
   const FileOutcome flushed = table.flush(file);
   CHECK(flushed.status == StatusCode::kNoSpace);
   CHECK(flushed.target == 2);
+  CHECK(table.flush(file).status == StatusCode::kNoSpace);                                       // another descriptor's close
+  CHECK(table.start_write(file, 0, 10, 1, true).wait().status == StatusCode::kOk);               // somebody was told
+  CHECK(table.sync(file).status == StatusCode::kNoSpace);
+  CHECK(table.sync(file).status == StatusCode::kOk);
   CHECK(table.flush(file).status == StatusCode::kOk);
   CHECK(table.client.sink.logged("failed on target 2"));
   // A direct write says so itself.
@@ -259,6 +263,70 @@ TEST_CASE("file table: sync makes the written columns durable, and only those, u
   CHECK(peer.count(wire::ChunkOperation::kSync) == 4);
   CHECK(table.sync(file).status == StatusCode::kOk);
   CHECK(peer.count(wire::ChunkOperation::kSync) == 4);
+}
+
+TEST_CASE("file table: a sync of a file that was opened with bytes goes to all its columns") {
+  ScriptedPeer peer;
+  Table table(peer.port());
+  FileId file = table.open();
+  table.start_write(file, 0, 4096, 1, true).wait();
+  REQUIRE(table.flush(file).status == StatusCode::kOk);
+  table.files->close(file);
+  file = table.open(4096);
+  CHECK(table.sync(file).status == StatusCode::kOk);
+  CHECK(peer.count(wire::ChunkOperation::kSync) == 4);
+  CHECK(table.sync(file).status == StatusCode::kOk);
+  CHECK(peer.count(wire::ChunkOperation::kSync) == 4);
+}
+
+TEST_CASE("file table: a sync after a truncation makes the cut durable") {
+  ScriptedPeer peer;
+  Table table(peer.port());
+  const FileId file = table.open();
+  table.files->set_size(file, 100);
+  CHECK(table.sync(file).status == StatusCode::kOk);
+  CHECK(peer.count(wire::ChunkOperation::kSync) == 4);
+}
+
+TEST_CASE("file table: two syncs at once both wait for the disk and both learn its failure") {
+  ScriptedPeer peer;
+  peer.judge = [](const ScriptedPeer::Seen& seen) {
+    return seen.operation == wire::ChunkOperation::kSync ? std::optional(StatusCode::kIoError) : std::nullopt;
+  };
+  Table table(peer.port());
+  const FileId file = table.open();
+  table.start_write(file, 0, 4096, 1).wait();
+  peer.hold();
+  Awaited<FileOutcome> first, second;
+  table.files->sync(file, first.callback());
+  REQUIRE(wait_until([&] { return peer.held() == 1; }));
+  table.files->sync(file, second.callback());
+  CHECK(!second.done());
+  peer.release();
+  CHECK(first.wait().status == StatusCode::kIoError);
+  CHECK(second.wait().status == StatusCode::kIoError);
+}
+
+TEST_CASE("file table: a write that ends after a running sync was sent is left to the next sync") {
+  ScriptedPeer peer;
+  Table table(peer.port());
+  const FileId file = table.open();
+  table.start_write(file, 0, 4096, 1).wait();
+  peer.hold();
+  auto before = table.start_write(file, 4096, 4096, 1);
+  Awaited<FileOutcome> synced;
+  table.files->sync(file, synced.callback());  // waits for the write above
+  auto after = table.start_write(file, 8192, 4096, 1);
+  REQUIRE(wait_until([&] { return peer.held() == 2; }));
+  peer.release(1);
+  CHECK(before.wait().status == StatusCode::kOk);
+  REQUIRE(wait_until([&] { return peer.held() == 2; }));
+  peer.release(1, true);  // the sync, before the target has done the later write
+  CHECK(synced.wait().status == StatusCode::kOk);
+  peer.release();
+  CHECK(after.wait().status == StatusCode::kOk);
+  CHECK(table.sync(file).status == StatusCode::kOk);
+  CHECK(peer.count(wire::ChunkOperation::kSync) == 2);
 }
 
 TEST_CASE("file table: the state says size and time, and settling loses no write that came in between") {
