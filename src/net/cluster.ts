@@ -9,13 +9,13 @@ import { IbexError, toIbexError } from '../wire/errors.js';
 import { type Fid, fidSequence, type NodeId, ROOT_FID, type TargetId } from '../wire/fid.js';
 import { type Message, mgmt, type RequestOf, type ResponseOf } from '../wire/messages.js';
 import { Backoff } from './backoff.js';
-import { Channels } from './channels.js';
+import { type Channel, Channels } from './channels.js';
 import type { Endpoint } from './endpoint.js';
 import { Link } from './link.js';
 import { monotonicMs } from './runtime.js';
-import { CALL_TIMEOUT_MS, type CallOptions, type Session } from './session.js';
+import { type CallOptions, deadlineOf, type Session } from './session.js';
 import { StorageRoutes } from './storage-routes.js';
-import { pause } from './waiting.js';
+import { type Patience, pause, waitFor } from './waiting.js';
 import { Warnings } from './warnings.js';
 
 const MAP_WAIT_MS = 250;
@@ -97,13 +97,22 @@ export class Cluster {
     return this.#map?.nodes.find((node) => node.id === id);
   }
 
-  /** The metadata target that owns the inode. */
+  /**
+   * The metadata target that owns the inode, by the map of this moment.
+   *
+   * @throws IbexError ERR_TRY_AGAIN while there is no map or no root, ERR_STALE_FILE where nobody owns it
+   */
   metaOf(fid: Fid): TargetId {
-    const { map } = this;
-    if (fid === ROOT_FID) {
-      if (map.rootTarget === undefined) throw new IbexError('ERR_TRY_AGAIN', 'no metadata target has registered yet: start ibex meta');
-      return map.rootTarget;
-    }
+    const owner = this.#ownerOf(fid);
+    if (owner !== undefined) return owner;
+    if (this.map.rootTarget === undefined) throw new IbexError('ERR_TRY_AGAIN', 'no metadata target has registered yet: start ibex meta');
+    throw new IbexError('ERR_STALE_FILE', `no metadata target owns FID sequence 0x${fidSequence(fid).toString(16)}`);
+  }
+
+  #ownerOf(fid: Fid): TargetId | undefined {
+    const map = this.#map;
+    if (map === undefined) return undefined;
+    if (fid === ROOT_FID) return map.rootTarget;
     const sequence = fidSequence(fid);
     let low = 0;
     let high = map.sequences.length - 1;
@@ -114,29 +123,30 @@ export class Cluster {
       else if (sequence > range.last) low = middle + 1;
       else return range.target;
     }
-    throw new IbexError('ERR_STALE_FILE', `no metadata target owns FID sequence 0x${sequence.toString(16)}`);
+    return undefined;
   }
 
   /** Calls mgmtd; retried over lost connections until its time is over. */
-  async mgmtd<M extends Message>(message: M, request: RequestOf<M>, options: CallOptions = {}): Promise<ResponseOf<M>> {
-    return this.#retry({ link: this.#mgmtd }, message, request, options);
+  mgmtd<M extends Message>(message: M, request: RequestOf<M>, options: CallOptions = {}): Promise<ResponseOf<M>> {
+    return this.#retry(() => ({ link: this.#mgmtd }), message, request, options);
   }
 
-  /** Calls the metadata target that owns `fid`. */
+  /** Calls the metadata target that owns `fid`. Whatever is wrong comes as a rejection. */
   meta<M extends Message>(fid: Fid, message: M, request: RequestOf<M>, options: CallOptions = {}): Promise<ResponseOf<M>> {
-    const peer = this.#metaPeer(this.metaOf(fid));
-    const session = peer.link.current;
-    if (session === undefined || message.changes) return this.#retry(peer, message, request, options, fid);
+    const deadline = deadlineOf(options);
+    const owner = this.#ownerOf(fid);
+    const session = owner === undefined || message.changes ? undefined : this.#metas.get(owner)?.link.current;
+    if (session === undefined) return this.#retry((patience) => this.#peerOf(fid, patience), message, request, { ...options, deadline });
     // The usual case costs one promise: an answer, or an error that no retry helps.
-    return session.call(message, request, { ...options, mapVersion: this.map.version }).catch((error: unknown) => {
+    return session.call(message, request, { ...options, deadline, mapVersion: this.map.version }).catch((error: unknown) => {
       if (!toIbexError(error).retryable || options.signal?.aborted === true) throw error;
-      return this.#retry(peer, message, request, options, fid);
+      return this.#retry((patience) => this.#peerOf(fid, patience), message, request, { ...options, deadline });
     });
   }
 
   /** Calls a metadata target by its id, for what is not about a FID. */
   metaTarget<M extends Message>(target: TargetId, message: M, request: RequestOf<M>, options: CallOptions = {}): Promise<ResponseOf<M>> {
-    return this.#retry(this.#metaPeer(target), message, request, options);
+    return this.#retry(() => this.#metaPeer(target), message, request, options);
   }
 
   async close(): Promise<void> {
@@ -148,52 +158,83 @@ export class Cluster {
     this.#mgmtd.close();
   }
 
-  async #retry<M extends Message>(peer: Peer, message: M, request: RequestOf<M>, options: CallOptions, fid?: Fid): Promise<ResponseOf<M>> {
-    const deadline = monotonicMs() + (options.timeoutMs ?? CALL_TIMEOUT_MS);
-    const { link, channels } = peer;
-    let backoff: Backoff | undefined;
-    const taken = message.changes ? channels?.take({ what: message.name, deadline, signal: options.signal }) : undefined;
-    const channel = taken instanceof Promise ? await taken : taken;
+  /** `find` is asked before every try: the map may have moved what is called. A new peer numbers changes anew. */
+  async #retry<M extends Message>(
+    find: (patience: Patience) => Peer | Promise<Peer>,
+    message: M,
+    request: RequestOf<M>,
+    options: CallOptions,
+  ): Promise<ResponseOf<M>> {
+    const { signal } = options;
+    const deadline = deadlineOf(options);
+    const patience = { what: message.name, deadline, signal };
+    const backoff = new Backoff(10, 500);
+    let peer: Peer | undefined;
+    let channel: Channel | undefined;
     try {
       for (;;) {
         const mapVersion = this.#map?.version ?? 0;
         try {
-          const session = link.current ?? (await link.session(deadline));
-          return await session.call(message, request, {
-            ...options,
-            mapVersion,
-            channel,
-            timeoutMs: Math.max(1, deadline - monotonicMs()),
-          });
-        } catch (error) {
-          const cause = toIbexError(error);
-          const timeLeftMs = deadline - monotonicMs();
-          const again =
-            cause.retryable && cause.kind !== 'ERR_TIMED_OUT' && timeLeftMs > 0 && options.signal?.aborted !== true && !this.#closed;
-          if (!again) throw cause;
-          if (fid !== undefined && (cause.kind === 'ERR_STALE_MAP' || cause.kind === 'ERR_NOT_MY_TARGET')) await this.#newerMap(mapVersion);
-          else if (cause.kind !== 'ERR_CONNECTION_LOST') {
-            backoff ??= new Backoff(10, 500);
-            await new Promise((resolve) => setTimeout(resolve, Math.min(timeLeftMs, (backoff as Backoff).nextMs())));
+          const found = find(patience);
+          const now = found instanceof Promise ? await found : found;
+          if (message.changes && now.channels !== peer?.channels) {
+            if (channel !== undefined) peer?.channels?.giveBack(channel);
+            channel = undefined;
+            const taken = now.channels?.take(patience);
+            channel = taken instanceof Promise ? await taken : taken;
           }
+          peer = now;
+          const session = peer.link.current ?? (await peer.link.session(deadline, signal));
+          return await session.call(message, request, { signal, deadline, mapVersion, channel });
+        } catch (error) {
+          await this.#beforeNextTry(toIbexError(error), mapVersion, backoff, patience);
         }
       }
     } finally {
-      if (channel !== undefined) channels?.giveBack(channel);
+      if (channel !== undefined) peer?.channels?.giveBack(channel);
+    }
+  }
+
+  /** @throws what the last try did where no other try can help or may be made */
+  async #beforeNextTry(cause: IbexError, mapVersion: number, backoff: Backoff, patience: Patience): Promise<void> {
+    const { deadline, signal } = patience;
+    const again =
+      cause.retryable && cause.kind !== 'ERR_TIMED_OUT' && monotonicMs() < deadline && signal?.aborted !== true && !this.#closed;
+    if (!again) throw cause;
+    if (cause.kind === 'ERR_STALE_MAP' || cause.kind === 'ERR_NOT_MY_TARGET') await this.#newerMap(mapVersion, patience);
+    else if (cause.kind !== 'ERR_CONNECTION_LOST') await pause(backoff.nextMs(), patience);
+  }
+
+  #peerOf(fid: Fid, patience: Patience): Peer | Promise<Peer> {
+    const owner = this.#ownerOf(fid);
+    return owner === undefined ? this.#findOwner(fid, patience) : this.#metaPeer(owner);
+  }
+
+  /** For a FID that this map assigns to nobody: the file may be newer than the map, which then comes in a moment. */
+  async #findOwner(fid: Fid, patience: Patience): Promise<Peer> {
+    for (let looks = 0; ; looks++) {
+      const version = this.#map?.version ?? 0;
+      try {
+        return this.#metaPeer(this.metaOf(fid));
+      } catch (error) {
+        const cause = toIbexError(error);
+        const again = (cause.retryable || looks === 0) && monotonicMs() < patience.deadline && !this.#closed;
+        if (!again) throw cause;
+        await this.#newerMap(version, patience);
+      }
     }
   }
 
   /** Waits for a map newer than `version`, at most a moment: the caller tries again anyway. */
-  #newerMap(version: number): Promise<void> {
+  #newerMap(version: number, { what, deadline, signal }: Patience): Promise<void> {
     if ((this.#map?.version ?? 0) > version) return Promise.resolve();
-    return new Promise((resolve) => {
-      const done = (): void => {
+    return waitFor<void>({ what, deadline: Number.POSITIVE_INFINITY, signal }, (resolve) => {
+      const stop = this.onMap(() => resolve());
+      const timer = setTimeout(resolve, Math.max(0, Math.min(MAP_WAIT_MS, deadline - monotonicMs())));
+      return () => {
         clearTimeout(timer);
         stop();
-        resolve();
       };
-      const timer = setTimeout(done, MAP_WAIT_MS);
-      const stop = this.onMap(done);
     });
   }
 

@@ -11,8 +11,10 @@ import { canceled } from './waiting.js';
 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Default 30,000. */
+  /** Default 30,000. For everything that a call waits for: servers, channels, answers. */
   readonly timeoutMs?: number | undefined;
+  /** Monotonic milliseconds, instead of timeoutMs: where a call is a part of something that has an end already. */
+  readonly deadline?: number | undefined;
   /** Map version that the caller acted on. */
   readonly mapVersion?: number | undefined;
   /** Makes a retry of a changing call recognisable. */
@@ -41,9 +43,11 @@ interface PendingCall {
   reject(error: Error): void;
 }
 
-export const CALL_TIMEOUT_MS = 30_000;
+const CALL_TIMEOUT_MS = 30_000;
 /** Calls of one session that wait for answers; more wait for a place in the caller's hands (ERR_OVERLOADED). */
 const CALLS_IN_FLIGHT_MAX = 16_384;
+
+export const deadlineOf = ({ deadline, timeoutMs }: CallOptions): number => deadline ?? monotonicMs() + (timeoutMs ?? CALL_TIMEOUT_MS);
 
 export class Session {
   readonly connection: number;
@@ -86,6 +90,7 @@ export class Session {
   call<M extends Message>(message: M, request: RequestOf<M>, options: CallOptions = {}): Promise<ResponseOf<M>> {
     return new Promise((resolve, reject) => {
       if (this.#ended !== undefined) throw new IbexError('ERR_CONNECTION_LOST', `${message.name} to ${this.#peerText()}: ${this.#ended}`);
+      if (options.signal?.aborted === true) throw canceled(message.name, options.signal);
       if (this.#pending.size >= CALLS_IN_FLIGHT_MAX)
         throw new IbexError('ERR_OVERLOADED', `${message.name}: ${CALLS_IN_FLIGHT_MAX} calls wait already`);
       const requestId = this.#nextRequest++;
@@ -105,7 +110,7 @@ export class Session {
       options.channel?.sent();
       this.#pending.set(requestId, {
         message,
-        deadline: monotonicMs() + (options.timeoutMs ?? CALL_TIMEOUT_MS),
+        deadline: deadlineOf(options),
         channel: options.channel,
         resolve: resolve as (value: unknown) => void,
         reject,
@@ -199,10 +204,6 @@ export class Session {
       this.#abandon(requestId, call);
       call.reject(canceled(message.name, signal));
     };
-    if (signal.aborted) {
-      abort();
-      return;
-    }
     signal.addEventListener('abort', abort, { once: true });
     const call = this.#pending.get(requestId);
     if (call === undefined) return;
