@@ -9,7 +9,7 @@
 #include <functional>
 #include <thread>
 
-#include "addon/event_ring.h"
+#include "runtime/event_ring.h"
 #include "transport/reactor.h"
 
 namespace ibexfs {

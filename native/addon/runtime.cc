@@ -1,6 +1,6 @@
 #include "addon/runtime.h"
 
-#include "addon/metrics.h"
+#include "runtime/metrics.h"
 
 namespace ibexfs {
 

@@ -8,8 +8,8 @@
 #include <mutex>
 #include <vector>
 
-#include "addon/core.h"
 #include "addon/loop_driver.h"
+#include "runtime/core.h"
 
 namespace ibexfs {
 

@@ -1,4 +1,4 @@
-#include "addon/router.h"
+#include "runtime/router.h"
 
 namespace ibexfs {
 

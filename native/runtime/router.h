@@ -7,8 +7,8 @@
 #include <shared_mutex>
 #include <unordered_map>
 
-#include "addon/event_ring.h"
 #include "chunks/chunk_server.h"
+#include "runtime/event_ring.h"
 #include "stripes/chunk_client.h"
 #include "transport/connection.h"
 #include "transport/tcp.h"

@@ -4,7 +4,7 @@
 #include <functional>
 #include <string>
 
-#include "addon/core.h"
+#include "runtime/core.h"
 
 namespace ibexfs {
 

@@ -2,7 +2,7 @@
 // JavaScript is not trusted to keep invariants: every length and number is checked.
 #include <cstring>
 
-#include "addon/core.h"
+#include "runtime/core.h"
 
 namespace ibexfs {
 

@@ -1,4 +1,4 @@
-#include "addon/core.h"
+#include "runtime/core.h"
 
 #include <future>
 

@@ -1,4 +1,4 @@
-#include "addon/event_ring.h"
+#include "runtime/event_ring.h"
 
 #include <sys/mman.h>
 

@@ -1,4 +1,4 @@
-#include "addon/metrics.h"
+#include "runtime/metrics.h"
 
 namespace ibexfs {
 

@@ -10,11 +10,11 @@
 #include <unordered_map>
 #include <vector>
 
-#include "addon/event_ring.h"
-#include "addon/router.h"
 #include "base/buffer_pool.h"
 #include "chunks/chunk_server.h"
 #include "fuse/session.h"
+#include "runtime/event_ring.h"
+#include "runtime/router.h"
 #include "stripes/chunk_client.h"
 #include "stripes/file_table.h"
 #include "transport/reactor.h"
