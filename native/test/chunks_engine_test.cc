@@ -45,7 +45,7 @@ struct Engine {
   std::unique_ptr<DiskEngine> engine;
 };
 
-UniqueFd scratch_file(const TemporaryFolder& folder) {
+UniqueFd scratch_file(const ChunkFolder& folder) {
   UniqueFd fd(open((folder.path() + "/file").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   REQUIRE(fd);
   return fd;
@@ -63,7 +63,7 @@ void set(Job& job, DiskJob::Kind kind, int fd, uint8_t* data, size_t length, uin
 
 TEST_CASE("an engine writes, syncs and reads back, and stops at the end of the file") {
   with_each_engine([](const ChunkServerOptions& options) {
-    TemporaryFolder folder;
+    ChunkFolder folder;
     const UniqueFd fd = scratch_file(folder);
     Engine fixture(options.engine);
     auto out = pattern(100000, 1);
@@ -89,7 +89,7 @@ TEST_CASE("an engine writes, syncs and reads back, and stops at the end of the f
 
 TEST_CASE("an engine reports the errno of what failed") {
   with_each_engine([](const ChunkServerOptions& options) {
-    TemporaryFolder folder;
+    ChunkFolder folder;
     const UniqueFd fd(open((folder.path() + "/file").c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));
     Engine fixture(options.engine);
     uint8_t byte = 0;
@@ -108,7 +108,7 @@ TEST_CASE("an engine reports the errno of what failed") {
 
 TEST_CASE("more jobs than the ring has entries all finish once") {
   with_each_engine([](const ChunkServerOptions& options) {
-    TemporaryFolder folder;
+    ChunkFolder folder;
     const UniqueFd fd = scratch_file(folder);
     Engine fixture(options.engine);
     constexpr size_t kJobs = 3000;
@@ -158,7 +158,7 @@ TEST_CASE("flushes never take the last disk thread") {
 
 TEST_CASE("an engine whose reactor stands still finishes its jobs by polling, and wakes come from any thread") {
   with_each_engine([](const ChunkServerOptions& options) {
-    TemporaryFolder folder;
+    ChunkFolder folder;
     const UniqueFd fd = scratch_file(folder);
     Engine fixture(options.engine);
     auto out = pattern(1 << 20, 4);

@@ -28,7 +28,7 @@ class SmallDisk {
   const std::string& path() const { return folder_.path(); }
 
  private:
-  TemporaryFolder folder_;
+  ChunkFolder folder_;
   bool mounted_;
   int error_number_;
 };
@@ -70,7 +70,7 @@ TEST_CASE("a file size limit answers fileTooBig and kills nobody") {
   rlimit before{};
   REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
   with_each_engine([&](ChunkServerOptions options) {
-    TemporaryFolder folder;
+    ChunkFolder folder;
     TestServer server(options);
     REQUIRE(server.server.add_target(kTarget, folder.path(), 1).ok());
     TestClient client(server.port());
@@ -92,7 +92,7 @@ TEST_CASE("a file size limit answers fileTooBig and kills nobody") {
 
 TEST_CASE("a chunk that cannot be opened answers ioError and says why") {
   with_each_engine([](ChunkServerOptions options) {
-    TemporaryFolder folder;
+    ChunkFolder folder;
     TestServer server(options);
     REQUIRE(server.server.add_target(kTarget, folder.path(), 1).ok());
     TestClient client(server.port());
@@ -109,7 +109,7 @@ TEST_CASE("a chunk that cannot be opened answers ioError and says why") {
 
 TEST_CASE("a target folder that vanished answers ioError, never empty chunks or a false sync") {
   with_each_engine([](ChunkServerOptions options) {
-    TemporaryFolder folder;
+    ChunkFolder folder;
     const std::string path = folder.path() + "/target";
     std::filesystem::create_directory(path);
     TestServer server(options);

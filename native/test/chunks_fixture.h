@@ -29,20 +29,20 @@
 namespace ibexfs::test {
 
 // A fresh folder below the system's temporary folder, removed again whatever happens.
-class TemporaryFolder {
+class ChunkFolder {
  public:
-  TemporaryFolder() {
+  ChunkFolder() {
     std::string pattern = (std::filesystem::temp_directory_path() / "ibexfs-chunks-XXXXXX").string();
     const char* made = mkdtemp(pattern.data());
     REQUIRE(made != nullptr);
     path_ = made;
   }
-  ~TemporaryFolder() {
+  ~ChunkFolder() {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
   }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ChunkFolder(const ChunkFolder&) = delete;
+  ChunkFolder& operator=(const ChunkFolder&) = delete;
   const std::string& path() const { return path_; }
 
  private:
@@ -56,7 +56,7 @@ struct RecordedEvent {
   std::string text;
 };
 
-class RecordingSink final : public EventSink {
+class FaultSink final : public EventSink {
  public:
   bool push(wire::EventKind kind, void* record, size_t record_bytes, std::initializer_list<Bytes> tails) override {
     RecordedEvent event{kind, 0, 0, {}};
@@ -126,7 +126,7 @@ class TestServer final : public ConnectionObserver {
   void on_connected(const std::shared_ptr<Connection>&) override {}
   uint16_t port() const { return port_; }
 
-  RecordingSink sink;
+  FaultSink sink;
   BufferPool pool;
   ChunkServer server;
   std::vector<std::unique_ptr<ReactorThread>> threads;

@@ -36,7 +36,7 @@ TEST_CASE("a client that never reads its answers stops itself, not the server") 
   with_each_engine([](ChunkServerOptions options) {
     options.limits.requests_per_connection_max = 32;
     options.limits.bytes_per_connection_max = 8U << 20;
-    TemporaryFolder folder;
+    ChunkFolder folder;
     TestServer server(options);
     REQUIRE(server.server.add_target(kTarget, folder.path(), 1).ok());
     TestClient good(server.port());
@@ -66,7 +66,7 @@ TEST_CASE("writes beyond the limits wait and then all succeed") {
     options.limits.requests_per_connection_max = 4;
     options.limits.bytes_per_connection_max = 4U << 20;
     options.limits.bytes_per_server_max = 6U << 20;
-    TemporaryFolder folder;
+    ChunkFolder folder;
     // A pool with room for four large requests, so that it runs empty too.
     TestServer server(options, 2, 4U << 20);
     REQUIRE(server.server.add_target(kTarget, folder.path(), 1).ok());
@@ -100,7 +100,7 @@ TEST_CASE("writes beyond the limits wait and then all succeed") {
 
 TEST_CASE("connections that close in the middle of anything give everything back") {
   with_each_engine([](ChunkServerOptions options) {
-    TemporaryFolder folder;
+    ChunkFolder folder;
     TestServer server(options, 2);
     REQUIRE(server.server.add_target(kTarget, folder.path(), 1).ok());
     std::mt19937_64 random(random_seed("close in flight"));
@@ -135,7 +135,7 @@ TEST_CASE("connections that close in the middle of anything give everything back
 
 TEST_CASE("a server that stops under load answers or closes, and leaves nothing behind") {
   with_each_engine([](ChunkServerOptions options) {
-    TemporaryFolder folder;
+    ChunkFolder folder;
     const auto data = pattern(1 << 18, 1);
     for (int round = 0; round < 5; round++) {
       auto server = std::make_unique<TestServer>(options, 2);
@@ -156,7 +156,7 @@ TEST_CASE("a server that stops under load answers or closes, and leaves nothing 
 
 TEST_CASE("a server may be stopped on a thread that drives one of its reactors, and outlives them then") {
   with_each_engine([](const ChunkServerOptions& options) {
-    RecordingSink sink;
+    FaultSink sink;
     BufferPool pool(4U << 20);
     ChunkServer server(options, sink, pool);
     auto loop = Reactor::create().take();
@@ -174,7 +174,7 @@ TEST_CASE("a server may be stopped on a thread that drives one of its reactors, 
 TEST_CASE("far more chunks than descriptors, by several connections at once") {
   with_each_engine([](ChunkServerOptions options) {
     options.limits.open_files_max = 16;
-    TemporaryFolder folder;
+    ChunkFolder folder;
     TestServer server(options, 2);
     REQUIRE(server.server.add_target(kTarget, folder.path(), 1).ok());
     std::vector<std::thread> clients;

@@ -80,7 +80,7 @@ TEST_CASE("random operations, each waited for, give what a model in memory gives
     options.direct_write_bytes_min = 32768;
     options.direct_read_bytes_min = 4096;
     options.limits.open_files_max = 8;
-    TemporaryFolder folder;
+    ChunkFolder folder;
     TestServer server(options, 2);
     REQUIRE(server.server.add_target(kTarget, folder.path(), 1).ok());
     Model model(random_seed("chunk model"));
@@ -101,7 +101,7 @@ TEST_CASE("random operations, each waited for, give what a model in memory gives
 
 TEST_CASE("thousands of pipelined writes and reads are each answered once, with the right bytes") {
   with_each_engine([](ChunkServerOptions options) {
-    TemporaryFolder folder;
+    ChunkFolder folder;
     TestServer server(options, 2);
     REQUIRE(server.server.add_target(kTarget, folder.path(), 1).ok());
     TestClient client(server.port());
@@ -142,7 +142,7 @@ TEST_CASE("thousands of pipelined writes and reads are each answered once, with 
 TEST_CASE("overlapping writes in flight each land whole, whatever their order") {
   with_each_engine([](ChunkServerOptions options) {
     options.direct_write_bytes_min = 65536;
-    TemporaryFolder folder;
+    ChunkFolder folder;
     TestServer server(options, 2);
     REQUIRE(server.server.add_target(kTarget, folder.path(), 1).ok());
     // Aligned (direct), with a tail (both ways) and unaligned (cached).

@@ -15,7 +15,7 @@ constexpr uint32_t kTarget = 7;
 
 TEST_CASE("write, read, stat, truncate, sync and remove of a chunk") {
   with_each_engine([](const ChunkServerOptions& options) {
-    TemporaryFolder folder;
+    ChunkFolder folder;
     TestServer server(options);
     REQUIRE(server.server.add_target(kTarget, folder.path(), 1).ok());
     TestClient client(server.port());
@@ -45,7 +45,7 @@ TEST_CASE("write, read, stat, truncate, sync and remove of a chunk") {
 
 TEST_CASE("a chunk that does not exist reads as empty and takes every operation") {
   with_each_engine([](const ChunkServerOptions& options) {
-    TemporaryFolder folder;
+    ChunkFolder folder;
     TestServer server(options);
     REQUIRE(server.server.add_target(kTarget, folder.path(), 1).ok());
     TestClient client(server.port());
@@ -66,7 +66,7 @@ TEST_CASE("a chunk that does not exist reads as empty and takes every operation"
 
 TEST_CASE("holes read as zeros, and reads end where the chunk ends") {
   with_each_engine([](const ChunkServerOptions& options) {
-    TemporaryFolder folder;
+    ChunkFolder folder;
     TestServer server(options);
     REQUIRE(server.server.add_target(kTarget, folder.path(), 1).ok());
     TestClient client(server.port());
@@ -93,7 +93,7 @@ TEST_CASE("holes read as zeros, and reads end where the chunk ends") {
 TEST_CASE("any size and alignment of a write lands as it was sent, direct or not") {
   with_each_engine([](ChunkServerOptions options) {
     options.direct_write_bytes_min = 8192;
-    TemporaryFolder folder;
+    ChunkFolder folder;
     TestServer server(options);
     REQUIRE(server.server.add_target(kTarget, folder.path(), 1).ok());
     TestClient client(server.port());
@@ -122,7 +122,7 @@ TEST_CASE("any size and alignment of a write lands as it was sent, direct or not
 }
 
 TEST_CASE("a request for a target that is not here, or by an old map, is refused and harms nothing") {
-  TemporaryFolder folder;
+  ChunkFolder folder;
   TestServer server;
   REQUIRE(server.server.add_target(kTarget, folder.path(), 5).ok());
   TestClient client(server.port());
@@ -143,7 +143,7 @@ TEST_CASE("a request for a target that is not here, or by an old map, is refused
 }
 
 TEST_CASE("malformed requests are answered and the connection stays usable") {
-  TemporaryFolder folder;
+  ChunkFolder folder;
   TestServer server;
   REQUIRE(server.server.add_target(kTarget, folder.path(), 1).ok());
   TestClient client(server.port());
@@ -166,7 +166,7 @@ TEST_CASE("malformed requests are answered and the connection stays usable") {
 }
 
 TEST_CASE("a frame that is no chunk request closes its connection only") {
-  TemporaryFolder folder;
+  ChunkFolder folder;
   TestServer server;
   REQUIRE(server.server.add_target(kTarget, folder.path(), 1).ok());
   TestClient stays(server.port());
@@ -187,7 +187,7 @@ TEST_CASE("a frame that is no chunk request closes its connection only") {
 }
 
 TEST_CASE("removing a target waits, refuses afterwards, and its folder can be served again") {
-  TemporaryFolder folder;
+  ChunkFolder folder;
   TestServer server({}, 2);
   REQUIRE(server.server.add_target(kTarget, folder.path(), 1).ok());
   CHECK(server.server.add_target(kTarget, folder.path(), 1).code() == StatusCode::kExists);
@@ -213,7 +213,7 @@ TEST_CASE("removing a target waits, refuses afterwards, and its folder can be se
 }
 
 TEST_CASE("statistics count operations, bytes and errors per target") {
-  TemporaryFolder folder;
+  ChunkFolder folder;
   TestServer server;
   REQUIRE(server.server.add_target(kTarget, folder.path(), 1).ok());
   TestClient client(server.port());

@@ -14,7 +14,7 @@ using namespace ibexfs::test;
 
 namespace {
 
-std::shared_ptr<ChunkStore> store_in(const TemporaryFolder& folder) {
+std::shared_ptr<ChunkStore> store_in(const ChunkFolder& folder) {
   auto store = ChunkStore::open(folder.path());
   REQUIRE_MESSAGE(store.ok(), store.status().message());
   return store.take();
@@ -30,7 +30,7 @@ std::shared_ptr<ChunkDescriptors> open_pinned(ChunkPin& pin, ChunkFiles& files, 
 }  // namespace
 
 TEST_CASE("a store makes folders as they are needed and removes idempotently") {
-  TemporaryFolder folder;
+  ChunkFolder folder;
   const auto store = store_in(folder);
   const ChunkName name = chunk_of(1);
   uint32_t stamp = 0;
@@ -53,7 +53,7 @@ TEST_CASE("a store refuses a folder that is not there or not a folder, and says 
 }
 
 TEST_CASE("directory entries are synced once per batch of new chunks") {
-  TemporaryFolder folder;
+  ChunkFolder folder;
   const auto store = store_in(folder);
   uint32_t stamps[3];
   for (uint32_t i = 0; i < 3; i++) {
@@ -70,7 +70,7 @@ TEST_CASE("directory entries are synced once per batch of new chunks") {
 }
 
 TEST_CASE("a chunk that exists when the process starts counts as not yet durable") {
-  TemporaryFolder folder;
+  ChunkFolder folder;
   uint32_t stamp = 0;
   { const UniqueFd fd(store_in(folder)->open_chunk(chunk_of(1), true, &stamp)); }
   const auto store = store_in(folder);
@@ -81,7 +81,7 @@ TEST_CASE("a chunk that exists when the process starts counts as not yet durable
 }
 
 TEST_CASE("a target folder that vanished is noticed and never looks like empty chunks") {
-  TemporaryFolder folder;
+  ChunkFolder folder;
   const std::string path = folder.path() + "/target";
   std::filesystem::create_directory(path);
   const auto store = ChunkStore::open(path).take();
@@ -108,7 +108,7 @@ TEST_CASE("a target folder that vanished is noticed and never looks like empty c
 }
 
 TEST_CASE("the cache keeps descriptors open within its bound, least recently used first") {
-  TemporaryFolder folder;
+  ChunkFolder folder;
   const auto store = store_in(folder);
   ChunkFiles files(8);
   for (uint32_t i = 0; i < 100; i++) {
@@ -124,7 +124,7 @@ TEST_CASE("the cache keeps descriptors open within its bound, least recently use
 }
 
 TEST_CASE("what is pinned is never closed, and a missing chunk is not remembered") {
-  TemporaryFolder folder;
+  ChunkFolder folder;
   const auto store = store_in(folder);
   ChunkFiles files(4);
   std::vector<ChunkPin> pins;
@@ -143,7 +143,7 @@ TEST_CASE("what is pinned is never closed, and a missing chunk is not remembered
 }
 
 TEST_CASE("remove forgets the descriptor, but a reader that has it goes on") {
-  TemporaryFolder folder;
+  ChunkFolder folder;
   const auto store = store_in(folder);
   ChunkFiles files(8);
   ChunkPin pin = files.pin(store, chunk_of(1));
@@ -164,7 +164,7 @@ TEST_CASE("remove forgets the descriptor, but a reader that has it goes on") {
 }
 
 TEST_CASE("a direct descriptor joins an open chunk later") {
-  TemporaryFolder folder;
+  ChunkFolder folder;
   const auto store = store_in(folder);
   ChunkFiles files(8);
   ChunkPin pin = files.pin(store, chunk_of(1));
@@ -180,7 +180,7 @@ TEST_CASE("a direct descriptor joins an open chunk later") {
 }
 
 TEST_CASE("many threads open, remove and evict the same chunks") {
-  TemporaryFolder folder;
+  ChunkFolder folder;
   const auto store = store_in(folder);
   ChunkFiles files(6);
   std::atomic<uint32_t> failures{0};
