@@ -87,7 +87,7 @@ class FaultSink final : public EventSink {
   std::vector<RecordedEvent> events_;
 };
 
-inline void run_on(Reactor& reactor, const std::function<void()>& task) {
+inline void run_in(Reactor& reactor, const std::function<void()>& task) {
   std::promise<void> done;
   reactor.post([&] {
     task();
@@ -117,7 +117,7 @@ class TestServer final : public ConnectionObserver {
     for (auto& reactor : made) threads.push_back(std::make_unique<ReactorThread>(std::move(reactor), "test"));
   }
   ~TestServer() override {
-    run_on(threads.front()->reactor(), [this] { listener_.reset(); });
+    run_in(threads.front()->reactor(), [this] { listener_.reset(); });
     server.stop();
     threads.clear();
   }

@@ -164,7 +164,7 @@ TEST_CASE("a server may be stopped on a thread that drives one of its reactors, 
     auto driven = Reactor::create().take();
     REQUIRE(server.attach(*driven).ok());
     auto thread = std::make_unique<ReactorThread>(std::move(driven), "test");
-    run_on(thread->reactor(), [] {});
+    run_in(thread->reactor(), [] {});
     server.stop();
     thread.reset();
     loop.reset();
