@@ -26,6 +26,7 @@ import {
   IoEventOffset,
   LogEventBytes,
   LogLevel,
+  RingRecordOffset,
   readConnectionEvent,
   readFrameEvent,
   readFuseRequestEvent,
@@ -38,6 +39,7 @@ import {
   writeCloseConnectionCommand,
   writeFileIoCommand,
   writeFuseReplyCommand,
+  writeRingRecord,
   writeSendFrameCommand,
 } from '../wire/generated.js';
 
@@ -124,10 +126,9 @@ export class Runtime {
     this.#connections.set(connection, listener);
   }
 
-  sendFrame(fields: Partial<SendFrameCommand>, body: Uint8Array): void {
+  sendFrame(fields: Partial<Omit<SendFrameCommand, 'bodyLength'>>, body: Uint8Array): void {
     const at = this.#append(CommandKind.sendFrame, SendFrameCommandBytes, body.length);
-    writeSendFrameCommand(this.#commandView, at, fields);
-    this.#commandView.setUint32(at + 52, body.length, true);
+    writeSendFrameCommand(this.#commandView, at, { ...fields, bodyLength: body.length });
     this.#commands.set(body, at + SendFrameCommandBytes);
   }
 
@@ -220,9 +221,7 @@ export class Runtime {
     if (length > this.#commands.length) throw new IbexError('ERR_INVALID', `command of ${length} bytes does not fit`);
     if (this.#commandBytes + length > this.#commands.length) this.flush();
     const at = this.#commandBytes;
-    this.#commandView.setUint32(at, length, true);
-    this.#commandView.setUint16(at + 4, kind, true);
-    this.#commandView.setUint16(at + 6, 0, true);
+    writeRingRecord(this.#commandView, at, { length, kind });
     this.#commandBytes += length;
     if (!this.#flushScheduled && !this.#draining) {
       this.#flushScheduled = true;
@@ -237,39 +236,52 @@ export class Runtime {
 
   #drain(): void {
     if (this.#closed) return;
+    let more = true;
     this.#draining = true;
+    try {
+      more = this.#serveRing();
+      if (!this.#closed) this.listeners.batchEnd?.();
+    } catch (error) {
+      // Whoever failed: the ring goes on, and what was appended leaves.
+      this.#listenerFailed(error);
+    } finally {
+      this.#draining = false;
+      this.flush();
+    }
+    if (more && !this.#closed) setImmediate(() => this.#drain());
+  }
+
+  /** Dispatches what is there, at most a turn's worth; true: there is more. */
+  #serveRing(): boolean {
     let budget = EVENTS_PER_TURN_MAX;
     let head = Atomics.load(this.#control, HEAD);
     for (;;) {
       const tail = Atomics.load(this.#control, TAIL);
       while (head !== tail && budget > 0 && !this.#closed) {
         const at = head & this.#mask;
-        const length = this.#ringView.getUint32(at, true);
+        const length = this.#ringView.getUint32(at + RingRecordOffset.length, true);
         try {
-          this.#dispatch(this.#ringView.getUint16(at + 4, true), at);
+          this.#dispatch(this.#ringView.getUint16(at + RingRecordOffset.kind, true), at);
         } catch (error) {
           // A listener's fault must not stop the ring: it is reported and the next record is served.
-          this.listeners.log?.(LogLevel.error, `event listener failed: ${(error as Error).stack ?? String(error)}`);
+          this.#listenerFailed(error);
         }
         head = (head + length) | 0;
         budget--;
       }
-      if (this.#closed) return;
+      if (this.#closed) return false;
       Atomics.store(this.#control, HEAD, head);
       if (Atomics.exchange(this.#control, ROOM_WANTED, 0) !== 0) this.native.roomMade();
-      if (budget === 0) break;
+      if (budget === 0) return true;
       // Say that we sleep, then look again: a producer that saw us awake has published before that look.
       Atomics.store(this.#control, SLEEPS, 1);
-      if (Atomics.load(this.#control, TAIL) === head) break;
+      if (Atomics.load(this.#control, TAIL) === head) return false;
       Atomics.store(this.#control, SLEEPS, 0);
     }
-    this.#draining = false;
-    try {
-      this.listeners.batchEnd?.();
-    } finally {
-      this.flush();
-    }
-    if (budget === 0) setImmediate(() => this.#drain());
+  }
+
+  #listenerFailed(error: unknown): void {
+    this.listeners.log?.(LogLevel.error, `event listener failed: ${(error as Error).stack ?? String(error)}`);
   }
 
   #dispatch(kind: number, at: number): void {
