@@ -168,7 +168,7 @@ export class Cluster {
     const { signal } = options;
     const deadline = deadlineOf(options);
     const patience = { what: message.name, deadline, signal };
-    const backoff = new Backoff(10, 500);
+    let backoff: Backoff | undefined;
     let peer: Peer | undefined;
     let channel: Channel | undefined;
     try {
@@ -187,6 +187,7 @@ export class Cluster {
           const session = peer.link.current ?? (await peer.link.session(deadline, signal));
           return await session.call(message, request, { signal, deadline, mapVersion, channel });
         } catch (error) {
+          backoff ??= new Backoff(10, 500);
           await this.#beforeNextTry(toIbexError(error), mapVersion, backoff, patience);
         }
       }

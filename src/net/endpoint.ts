@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import type { RuntimeOptions } from '../native.js';
@@ -23,6 +24,8 @@ import {
 import { catalogue, type Message, type RequestOf, type ResponseOf } from '../wire/messages.js';
 import { monotonicMs, Runtime } from './runtime.js';
 import { Session } from './session.js';
+import { type Patience, waitFor } from './waiting.js';
+import { Warnings } from './warnings.js';
 
 export interface EndpointOptions {
   readonly key: Buffer;
@@ -33,6 +36,8 @@ export interface EndpointOptions {
   readonly runtime?: Partial<RuntimeOptions>;
   /** Where accepted connections are served; 'threads' where native code answers bulk I/O. Default 'loop'. */
   readonly serving?: 'loop' | 'threads';
+  /** Finds a numeric address for a host name; default: as the system does. */
+  readonly resolveHost?: (host: string) => Promise<string>;
 }
 
 export interface CallContext {
@@ -60,6 +65,10 @@ interface Reply {
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const EXPIRY_CHECK_MS = 250;
+/** Replies that wait for the log when the endpoint is closed get this long. */
+const CLOSE_WAIT_MS = 5_000;
+/** Refused strangers that are worth a line each; the rest is counted. */
+const REFUSALS = { most: 5, perMs: 1_000 };
 
 export class Endpoint {
   readonly runtime: Runtime;
@@ -73,18 +82,25 @@ export class Endpoint {
   readonly #sessionListeners: SessionListener[] = [];
   #beforeReplies: (() => void | Promise<void>) | undefined;
   readonly #handshaking = new Set<number>();
+  readonly #refusals: Warnings;
+  readonly #resolveHost: (host: string) => Promise<string>;
+  /** Batches of replies that wait for the hook. */
+  readonly #sending = new Set<Promise<void>>();
   #replies: Reply[] = [];
   #repliesScheduled = false;
   #nextReactor = 0;
   #expiryTimer: NodeJS.Timeout | undefined;
   #nodeId: number;
   #closed = false;
+  #closing: Promise<void> | undefined;
   /** Requests served, by operation. */
   readonly served = new Map<number, number>();
 
   constructor(options: EndpointOptions) {
     this.#key = options.key;
     this.logger = options.logger;
+    this.#refusals = new Warnings(options.logger, REFUSALS);
+    this.#resolveHost = options.resolveHost ?? (async (host) => (await lookup(host)).address);
     this.#serving = options.serving ?? 'loop';
     this.#reactorThreads = options.runtime?.reactorThreads ?? 0;
     this.#nodeId = options.nodeId ?? 0;
@@ -96,7 +112,7 @@ export class Endpoint {
     };
     this.runtime = new Runtime(options.runtime);
     this.runtime.listeners.accepted = (connection, _listener, address) => this.#accepted(connection, address);
-    this.runtime.listeners.batchEnd = () => void this.#sendReplies();
+    this.runtime.listeners.batchEnd = () => this.#sendReplies();
     this.runtime.listeners.log = (level, text) => this.#logNative(level, text);
   }
 
@@ -110,7 +126,7 @@ export class Endpoint {
   }
 
   get isClosed(): boolean {
-    return this.#closed;
+    return this.#closing !== undefined;
   }
 
   get sessions(): ReadonlyMap<number, Session> {
@@ -119,7 +135,10 @@ export class Endpoint {
 
   /** @throws IbexError when the address cannot be listened on */
   async listen(address: Address): Promise<Address> {
-    const host = await numericHost(address.host);
+    const host = await this.#numericHost(address.host, {
+      what: `looking up ${address.host}`,
+      deadline: monotonicMs() + CONNECT_TIMEOUT_MS,
+    });
     const { port } = this.runtime.native.listen(host, address.port, this.#serving);
     return { host: address.host, port };
   }
@@ -144,10 +163,15 @@ export class Endpoint {
    * @throws IbexError ERR_CONNECTION_LOST, ERR_TIMED_OUT, ERR_HANDSHAKE_REFUSED, ERR_CANCELED
    */
   async connect(address: Address, options: { signal?: AbortSignal; timeoutMs?: number; bulk?: boolean } = {}): Promise<Session> {
-    const host = await numericHost(address.host);
-    if (this.#closed) throw new IbexError('ERR_SHUTTING_DOWN', 'this endpoint was closed');
-    const reactor = options.bulk === true && this.#reactorThreads > 0 ? this.#nextReactor++ % this.#reactorThreads : -1;
     const where = `${address.host}:${address.port}`;
+    const patience = {
+      what: `connecting to ${where}`,
+      deadline: monotonicMs() + (options.timeoutMs ?? CONNECT_TIMEOUT_MS),
+      signal: options.signal,
+    };
+    const host = await this.#numericHost(address.host, patience);
+    if (this.isClosed) throw new IbexError('ERR_SHUTTING_DOWN', 'this endpoint was closed');
+    const reactor = options.bulk === true && this.#reactorThreads > 0 ? this.#nextReactor++ % this.#reactorThreads : -1;
     return new Promise((resolve, reject) => {
       const connection = this.runtime.native.connect(host, address.port, reactor);
       let session: Session | undefined;
@@ -156,10 +180,7 @@ export class Endpoint {
         this.runtime.closeConnection(connection, error.message);
         settle(() => reject(error));
       };
-      const timer = setTimeout(
-        () => give(new IbexError('ERR_TIMED_OUT', `connecting to ${where}`)),
-        options.timeoutMs ?? CONNECT_TIMEOUT_MS,
-      );
+      const timer = setTimeout(() => give(new IbexError('ERR_TIMED_OUT', patience.what)), Math.max(0, patience.deadline - monotonicMs()));
       const abort = (): void => give(new IbexError('ERR_CANCELED', `connecting to ${where}`, { cause: options.signal?.reason }));
       options.signal?.addEventListener('abort', abort, { once: true });
       let settled = false;
@@ -198,15 +219,37 @@ export class Endpoint {
     });
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return;
+  /** Answers that are due leave first. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#sendReplies();
+    const patience = { what: 'replies', deadline: monotonicMs() + CLOSE_WAIT_MS };
+    const sent = Promise.allSettled(this.#sending);
+    if (this.#sending.size > 0)
+      await waitFor<void>(patience, (resolve) => void sent.then(() => resolve())).catch((error: unknown) =>
+        this.logger.warn({ err: error }, 'closed before all answers were sent'),
+      );
     this.#closed = true;
     clearTimeout(this.#expiryTimer);
-    await this.#sendReplies();
     for (const session of this.#sessions.values()) session.close('endpoint closed');
     this.runtime.flush();
     for (const session of [...this.#sessions.values()]) this.#ended(session, 'endpoint closed');
     this.runtime.close();
+    this.#refusals.close();
+  }
+
+  async #numericHost(host: string, patience: Patience): Promise<string> {
+    if (isIP(host) !== 0) return host;
+    return waitFor<string>(patience, (resolve, reject) => {
+      this.#resolveHost(host).then(resolve, (error: Error) =>
+        reject(new IbexError('ERR_CONNECTION_LOST', `host name ${host} cannot be resolved: ${error.message}`, { cause: error })),
+      );
+      return undefined;
+    });
   }
 
   #accepted(connection: number, address: string): void {
@@ -229,7 +272,11 @@ export class Endpoint {
           }
         } catch (error) {
           const refusal = toIbexError(error);
-          this.logger.warn({ peer: address, claims: handshake.claimedName, code: refusal.kind }, `handshake refused: ${refusal.message}`);
+          this.#handshaking.delete(connection);
+          this.#refusals.warn(
+            { peer: address, claims: handshake.claimedName, code: refusal.kind },
+            `handshake refused: ${refusal.message}`,
+          );
           this.runtime.sendFrame({ connection, type: FrameType.refuse, version: PROTOCOL_VERSION }, encodeRefusal(refusal));
           this.runtime.closeConnection(connection, `handshake refused: ${refusal.message}`);
         }
@@ -237,7 +284,7 @@ export class Endpoint {
       closed: (_connection, _status, reason) => {
         if (session !== undefined) this.#ended(session, reason);
         else if (this.#handshaking.delete(connection))
-          this.logger.warn({ peer: address }, `connection ended before it was authenticated: ${reason}`);
+          this.#refusals.warn({ peer: address }, `connection ended before it was authenticated: ${reason}`);
       },
     });
   }
@@ -322,26 +369,32 @@ export class Endpoint {
     this.#repliesScheduled = true;
     process.nextTick(() => {
       this.#repliesScheduled = false;
-      void this.#sendReplies();
+      this.#sendReplies();
     });
   }
 
-  #sendReplies(): void | Promise<void> {
+  #sendReplies(): void {
     if (this.#replies.length === 0) return;
     const replies = this.#replies;
     this.#replies = [];
+    let wait: void | Promise<void>;
     try {
-      const wait = this.#beforeReplies?.();
-      if (wait instanceof Promise) {
-        return wait.then(
-          () => this.#encodeReplies(replies, undefined),
-          (error: unknown) => this.#encodeReplies(replies, toIbexError(error)),
-        );
-      }
-      this.#encodeReplies(replies, undefined);
+      wait = this.#beforeReplies?.();
     } catch (error) {
       this.#encodeReplies(replies, toIbexError(error));
+      return;
     }
+    if (!(wait instanceof Promise)) {
+      this.#encodeReplies(replies, undefined);
+      return;
+    }
+    const sent = wait
+      .then(
+        () => this.#encodeReplies(replies, undefined),
+        (error: unknown) => this.#encodeReplies(replies, toIbexError(error)),
+      )
+      .finally(() => this.#sending.delete(sent));
+    this.#sending.add(sent);
   }
 
   #encodeReplies(replies: readonly Reply[], failure: IbexError | undefined): void {
@@ -374,12 +427,4 @@ export class Endpoint {
 /** The part of the message behind 'ECODE: summary: ', which the other side puts there again. */
 function detailOf(error: IbexError): string {
   return error.message.split(': ').slice(2).join(': ').slice(0, 4096);
-}
-
-async function numericHost(host: string): Promise<string> {
-  try {
-    return (await lookup(host)).address;
-  } catch (error) {
-    throw new IbexError('ERR_CONNECTION_LOST', `host name ${host} cannot be resolved: ${(error as Error).message}`, { cause: error });
-  }
 }
