@@ -46,6 +46,7 @@ export async function withFiles<Result>(context: Context, body: (files: FileSyst
     keyFile: config.cluster.keyFile,
     logger: await toolLogger(),
     signal: context.signal,
+    connectTimeoutMs: CONNECT_TIMEOUT_MS,
     reactorThreads: config.client.reactorThreads,
   });
   try {

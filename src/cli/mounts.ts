@@ -1,6 +1,7 @@
 /** Mounts of ibexfs on this machine: found in the kernel's list, and taken away. */
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, realpathSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { CliError } from './exit-codes.js';
 
@@ -12,6 +13,14 @@ export interface MountPoint {
 /** Spaces and the like stand as \040 in the list. */
 function unescapeField(field: string): string {
   return field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+}
+
+/** Where anything is mounted, of the text of /proc/self/mountinfo. Pure. */
+export function mountPaths(text: string): string[] {
+  return text.split('\n').flatMap((line) => {
+    const path = line.split(' ')[4];
+    return path === undefined ? [] : [unescapeField(path)];
+  });
 }
 
 /** The FUSE mounts of ibexfs in the text of /proc/self/mountinfo (proc(5)), the latest last. Pure. */
@@ -29,6 +38,19 @@ export function parseMountInfo(text: string): MountPoint[] {
 
 export function ibexMounts(): MountPoint[] {
   return parseMountInfo(readFileSync('/proc/self/mountinfo', 'utf8'));
+}
+
+/**
+ * `path` (absolute, normal) as the kernel's list has it: symbolic links resolved in the deepest part of it that can be
+ * looked at. A dead mount cannot, but what is above it can.
+ */
+export function realMountPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    const above = dirname(path);
+    return above === path ? path : join(realMountPath(above), basename(path));
+  }
 }
 
 /** The mount that `path` (absolute, normal) lies in; the deepest of several. */

@@ -1,7 +1,7 @@
 /** What people write as a path of the file system: `ibex:/a`, `/a`, or a path below a mount of it on this machine. */
 import { posix, resolve } from 'node:path';
 import { usageError } from './exit-codes.js';
-import { ibexMounts, type MountPoint, mountOf } from './mounts.js';
+import { ibexMounts, type MountPoint, mountOf, realMountPath } from './mounts.js';
 
 const PREFIX = 'ibex:';
 
@@ -14,10 +14,29 @@ export function remotePath(text: string): string {
   return posix.normalize(`/${text.slice(PREFIX.length)}`);
 }
 
-/** Path in the file system of what was written. Pure. @param folder the working directory */
-export function resolveFilePath(text: string, folder: string, mounts: readonly MountPoint[]): string {
+/**
+ * `path`, absolute, from the first symbolic link on that leads into a mount; links within a mount are left to the
+ * file system. Where it leads into none it stays.
+ */
+function intoMount(path: string, mounts: readonly MountPoint[], real: (path: string) => string): string {
+  if (mounts.length === 0 || mountOf(path, mounts) !== undefined) return path;
+  for (let end = path.indexOf('/', 1); ; end = path.indexOf('/', end + 1)) {
+    const start = end < 0 ? path : path.slice(0, end);
+    const led = real(start);
+    if (mountOf(led, mounts) !== undefined) return led + path.slice(start.length);
+    if (end < 0) return path;
+  }
+}
+
+/** Path in the file system of what was written. @param folder the working directory @param real resolves symbolic links of this machine */
+export function resolveFilePath(
+  text: string,
+  folder: string,
+  mounts: readonly MountPoint[],
+  real: (path: string) => string = (path) => path,
+): string {
   if (isRemote(text)) return remotePath(text);
-  const local = resolve(folder, text);
+  const local = intoMount(resolve(folder, text), mounts, real);
   const mount = mountOf(local, mounts);
   // A slash at the end says that a directory is meant.
   const slash = text.endsWith('/') ? '/' : '';
@@ -27,5 +46,5 @@ export function resolveFilePath(text: string, folder: string, mounts: readonly M
 }
 
 export function filePath(text: string): string {
-  return resolveFilePath(text, process.cwd(), isRemote(text) ? [] : ibexMounts());
+  return resolveFilePath(text, process.cwd(), isRemote(text) ? [] : ibexMounts(), realMountPath);
 }

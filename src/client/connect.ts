@@ -11,6 +11,7 @@ import { BufferRegistry } from './buffers.js';
 import { ClusterFileSystem } from './file-system.js';
 import { OpenFiles } from './open-files.js';
 import type { ConnectOptions, FileSystem } from './types.js';
+import { orAborted } from './window.js';
 
 const DIRECTORY_CACHE_MS = 1000;
 /** Native code moves data between sockets and the program's own memory: its pool serves only small things. */
@@ -39,8 +40,13 @@ export async function connect(options: ConnectOptions): Promise<FileSystem> {
     await endpoint.close();
   };
   try {
-    cluster = await Cluster.connect(endpoint, addresses);
-    options.signal?.throwIfAborted();
+    const { signal, connectTimeoutMs } = options;
+    const connecting = Cluster.connect(endpoint, addresses, connectTimeoutMs === undefined ? {} : { timeoutMs: connectTimeoutMs });
+    // Whoever was given up for and connects nevertheless is sent home.
+    const sendHome = (): void => void connecting.then((late) => late.close()).catch(() => undefined);
+    signal?.addEventListener('abort', sendHome, { once: true });
+    cluster = await orAborted(connecting, signal);
+    signal?.removeEventListener('abort', sendHome);
     return fileSystem(cluster, endpoint, options, logger, shutdown);
   } catch (error) {
     await shutdown();

@@ -24,9 +24,14 @@ export interface ConnectOptions {
   /** Receives warnings; silent by default. */
   readonly logger?: Logger;
   readonly signal?: AbortSignal;
+  /** How long to look for a mgmtd that answers, in milliseconds. Default 10,000. */
+  readonly connectTimeoutMs?: number;
 }
 
-/** Anything that waits for a server can be given up. The promise then rejects with the signal's reason. */
+/**
+ * Anything that waits for a server can be given up. The promise then rejects with the signal's reason: at once, but
+ * for reads and writes only when their memory is no longer used (requests under way are answered or time out).
+ */
 export interface Abortable {
   readonly signal?: AbortSignal | undefined;
 }
@@ -246,7 +251,7 @@ export interface FileSystem {
   /** Of a directory: for what is created below it later. Of a file: only while it is empty. */
   setLayout(path: string, layout: LayoutOptions, options?: Abortable): Promise<void>;
   alloc(size: number): Memory;
-  /** Closes what is still open, then the connections. */
+  /** Closes what is still open, then the connections. Later calls reject with ERR_SHUTTING_DOWN. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }

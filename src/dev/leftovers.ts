@@ -1,13 +1,15 @@
 /** What a killed `ibex dev` may have left in its folder: daemons that are still ending, and a mount. */
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, statfs, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CliError } from '../cli/exit-codes.js';
-import { ibexMounts, unmount } from '../cli/mounts.js';
+import { mountPaths, parseMountInfo, realMountPath, unmount } from '../cli/mounts.js';
 import type { DevFiles } from './files.js';
 
 /** Daemons notice within moments that their parent is gone, and give themselves some seconds to stop. */
 const LEAVE_MS_MAX = 20_000;
 const POLL_MS = 50;
+/** A living mount answers statfs from its own memory, or asks mgmtd once. */
+const ANSWER_MS_MAX = 2_000;
 
 export async function rememberProcesses(files: DevFiles, pids: readonly number[]): Promise<void> {
   await writeFile(files.processes, `${JSON.stringify(pids)}\n`);
@@ -48,14 +50,27 @@ export async function waitForEarlierRun(files: DevFiles, say: (text: string) => 
   await rm(files.processes, { force: true });
 }
 
-/** Takes away a mount that a killed run left; refuses when something else is mounted there. */
+/** The process behind a FUSE mount is gone. One that does not answer in time lives. */
+async function isDead(path: string): Promise<boolean> {
+  const dead = statfs(path).then(
+    () => false,
+    (error: NodeJS.ErrnoException) => error.code === 'ENOTCONN',
+  );
+  return await Promise.race([dead, sleep(ANSWER_MS_MAX, false, { ref: false })]);
+}
+
+/**
+ * Takes away a mount whose process was killed; refuses when something else is mounted there, such as the living
+ * mount of another cluster.
+ */
 export async function removeStaleMount(mountPoint: string, say: (text: string) => void): Promise<void> {
-  const ours = ibexMounts().filter((mount) => mount.path === mountPoint);
-  for (const _ of ours) {
+  const path = realMountPath(mountPoint);
+  for (;;) {
+    const mountInfo = await readFile('/proc/self/mountinfo', 'utf8');
+    if (!mountPaths(mountInfo).includes(path)) return;
+    const stale = parseMountInfo(mountInfo).some((mount) => mount.path === path) && (await isDead(path));
+    if (!stale) throw new CliError(`something else is mounted at ${mountPoint}; unmount it, or choose another folder with --mount`);
     say(`taking away the mount that the last run left at ${mountPoint}`);
-    await unmount(mountPoint, { lazy: true });
+    await unmount(path, { lazy: true });
   }
-  const mountInfo = await readFile('/proc/self/mountinfo', 'utf8');
-  const other = mountInfo.split('\n').some((line) => line.split(' ')[4] === mountPoint);
-  if (other) throw new CliError(`something else is mounted at ${mountPoint}; choose another folder with --mount`);
 }

@@ -4,10 +4,9 @@
  */
 import { accessSync, constants, existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CliError } from '../cli/exit-codes.js';
-import { unmount } from '../cli/mounts.js';
 import { type FolderLock, lockFolder } from '../daemon/folder.js';
 import { IbexError } from '../wire/errors.js';
 import { generateKeyFile } from '../wire/key.js';
@@ -18,7 +17,7 @@ import { rememberProcesses, removeStaleMount, waitForEarlierRun } from './leftov
 import { clientConfig, type DaemonPlan, planDaemons } from './plan.js';
 import { Service } from './service.js';
 import { choosePorts, type DevState, readState, targetCount, writeState } from './state.js';
-import { welcome } from './welcome.js';
+import { shellWord, welcome } from './welcome.js';
 
 export interface DevOptions {
   readonly dir?: string;
@@ -27,6 +26,12 @@ export interface DevOptions {
 }
 
 const program = fileURLToPath(new URL('../../../bin/ibex.mjs', import.meta.url));
+
+/** How another terminal calls the command: by its name where it is installed, else by its path. */
+function commandHere(): string {
+  const installed = basename(process.argv[1] ?? '') === 'ibex' && process.env['npm_lifecycle_event'] === undefined;
+  return installed ? 'ibex' : shellWord(program);
+}
 
 /** '' when this process can mount, else why it cannot and what to do. */
 function whyNoMount(): string {
@@ -155,7 +160,7 @@ class DevCluster {
         noMountReason: this.#noMountReason,
         httpPort: this.#state.ports.http,
         key: this.#files.key,
-        command: process.env['npm_lifecycle_event'] === undefined ? 'ibex' : 'npx ibex',
+        command: commandHere(),
         config: isDefault ? undefined : this.#files.config('client'),
       }),
     );
@@ -185,11 +190,7 @@ class DevCluster {
 
   /** A mount process that was killed cannot unmount by itself. */
   async #leaveNoMount(mountPoint: string): Promise<void> {
-    try {
-      await removeStaleMount(mountPoint, () => {});
-    } catch {
-      await unmount(mountPoint, { lazy: true }).catch(() => {});
-    }
+    await removeStaleMount(mountPoint, () => {}).catch(() => {});
   }
 }
 

@@ -7,13 +7,13 @@ export interface Welcome {
   readonly noMountReason: string | undefined;
   readonly httpPort: number;
   readonly key: string;
-  /** How the command is called here: `ibex`, or `npx ibex` in a checkout. */
+  /** How the command is called here: `ibex`, or the path of bin/ibex.mjs in a checkout. */
   readonly command: string;
   /** --config for commands; undefined when they find it by themselves. */
   readonly config: string | undefined;
 }
 
-const shellWord = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+export const shellWord = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 export function welcome({ folder, mount, noMountReason, httpPort, key, command, config }: Welcome): string {
   const ibex = config === undefined ? command : `${command} --config ${shellWord(config)}`;

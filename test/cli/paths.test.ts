@@ -1,7 +1,9 @@
 /** Paths of the file system in the forms that people write, and where copies go. */
+import { mkdirSync, symlinkSync } from 'node:fs';
 import t from 'tap';
+import { backgroundError, foregroundArguments } from '../../src/cli/commands/mount.js';
 import { destinationOf, isInside } from '../../src/cli/copy/destination.js';
-import { mountOf, parseMountInfo } from '../../src/cli/mounts.js';
+import { mountOf, mountPaths, parseMountInfo, realMountPath } from '../../src/cli/mounts.js';
 import { remotePath, resolveFilePath } from '../../src/cli/paths.js';
 
 const mountInfo = `22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
@@ -22,6 +24,35 @@ t.test('mounts of ibexfs are found in mountinfo', async (t) => {
   t.equal(mountOf('/mnt/ibex/a', mounts)?.path, '/mnt/ibex');
   t.equal(mountOf('/mnt/ibexes', mounts), undefined);
   t.same(parseMountInfo('garbage\n\n1 2 3'), []);
+});
+
+t.test('any mount is found, by its name as people write it and through links', async (t) => {
+  t.ok(mountPaths(mountInfo).includes('/home/a b'));
+  t.ok(mountPaths(mountInfo).includes('/mnt/other'));
+  const folder = t.testdir({});
+  mkdirSync(`${folder}/real`);
+  symlinkSync('real', `${folder}/link`);
+  t.equal(realMountPath(`${folder}/link/not/there`), `${realMountPath(folder)}/real/not/there`);
+});
+
+t.test('a mount in the background starts itself once', async (t) => {
+  t.same(foregroundArguments(['ibex', 'mount', '-rb', 'D']), ['ibex', 'mount', '-rb', 'D', '--foreground']);
+  t.same(foregroundArguments(['ibex', 'mount', '-b', '--', '-D']), ['ibex', 'mount', '-b', '--foreground', '--', '-D']);
+  t.match(backgroundError('ibex mount: no mgmtd answers\n', 3), { message: 'no mgmtd answers', exitCode: 3 });
+  t.match(backgroundError('{"error":{"code":"ENOENT","message":"m"}}\n', 4), { message: 'm', exitCode: 4, code: 'ENOENT' });
+  t.match(backgroundError('', 77), { message: 'the mount ended with exit code 77', exitCode: 1 });
+});
+
+t.test('a path through a link into a mount', async (t) => {
+  const mounts = parseMountInfo(mountInfo);
+  const real = (path: string): string => {
+    if (path === '/home/link') return '/mnt/ibex/deep';
+    if (path === '/home/link/file') return '/mnt/ibex/elsewhere';
+    return path;
+  };
+  t.equal(resolveFilePath('/home/link/file/', '/', mounts, real), '/deep/file/', 'links within are for the file system');
+  t.equal(resolveFilePath('file', '/home/link', mounts, real), '/deep/file');
+  t.equal(resolveFilePath('/home/other', '/', mounts, real), '/home/other');
 });
 
 t.test('paths as written -> paths in the file system', async (t) => {

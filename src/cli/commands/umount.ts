@@ -3,15 +3,15 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { action, examples } from '../context.js';
 import { CliError, exitCodes } from '../exit-codes.js';
-import { ibexMounts, unmount } from '../mounts.js';
+import { ibexMounts, realMountPath, unmount } from '../mounts.js';
 
 export function define(command: Command): void {
   command
     .argument('<mountpoint>', 'directory')
     .option('-l, --lazy', 'take it away at once, even while programs work in it')
     .action(
-      action<{ lazy?: boolean }>(async (_context, { lazy = false }, text: string) => {
-        const path = resolve(text);
+      action<{ lazy?: boolean }>(async (context, { lazy = false }, text: string) => {
+        const path = realMountPath(resolve(text));
         const mounts = ibexMounts();
         if (!mounts.some((mount) => mount.path === path)) {
           const known = mounts.map((mount) => mount.path).join(', ');
@@ -22,6 +22,7 @@ export function define(command: Command): void {
           );
         }
         await unmount(path, { lazy });
+        if (context.out.json) context.out.document({ mountPoint: path });
       }),
     );
   examples(command, [
