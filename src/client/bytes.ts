@@ -14,6 +14,13 @@ export function viewOf(buffer: NodeJS.ArrayBufferView, offset = 0, length = buff
   return new Uint8Array(buffer.buffer, buffer.byteOffset + offset, length);
 }
 
+/** The size that truncate was given, as node takes it: negative is 0. */
+export function toSize(length: number): number {
+  if (typeof length !== 'number' || Number.isNaN(length)) throw new IbexError('ERR_INVALID', `the length ${String(length)} is no number`);
+  if (length > Number.MAX_SAFE_INTEGER) throw new IbexError('ERR_FILE_TOO_BIG', `a file has at most ${Number.MAX_SAFE_INTEGER} bytes`);
+  return Math.max(0, Math.trunc(length));
+}
+
 export function toBytes(data: string | NodeJS.ArrayBufferView, encoding?: Encoding | null): Uint8Array {
   return typeof data === 'string' ? Buffer.from(data, encoding ?? 'utf8') : viewOf(data);
 }

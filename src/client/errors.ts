@@ -1,5 +1,5 @@
 /** Gives an error of the wire the context that node:fs errors have: which call, which path. */
-import { type ErrorCode, errorKinds, IbexError, toIbexError } from '../wire/errors.js';
+import { type ErrorCode, errorKinds, IbexError } from '../wire/errors.js';
 
 /** An IbexError that knows which call on which path failed; the message is node's with the cause after it. */
 export class FileError extends IbexError {
@@ -22,12 +22,9 @@ export class FileError extends IbexError {
 export function fileError(error: unknown, syscall: string, path?: string, dest?: string): unknown {
   if (error instanceof FileError) return error;
   if (error instanceof IbexError && error.kind === 'ERR_CANCELED' && error.cause !== undefined) return error.cause;
-  if (!(error instanceof IbexError)) {
-    const foreign = error as { name?: unknown; code?: unknown } | null | undefined;
-    if (foreign?.name === 'AbortError' || foreign?.name === 'TimeoutError' || typeof foreign?.code === 'string') return error;
-  }
-  const known = toIbexError(error);
-  return new FileError(known.kind, syscall, path, dest, detailOf(known), { cause: error });
+  // What the program's own iterables and signals throw is the program's.
+  if (!(error instanceof IbexError)) return error;
+  return new FileError(error.kind, syscall, path, dest, detailOf(error), { cause: error });
 }
 
 /** The part of an IbexError's message that its summary does not already say. */

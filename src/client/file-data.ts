@@ -5,7 +5,7 @@
 import { FileIoOperation } from '../wire/generated.js';
 import type { ClientCore } from './core.js';
 import type { OpenFile } from './open-files.js';
-import { orAborted, pieces, runWindow } from './window.js';
+import { endedOrAborted, orAborted, pieces, runWindow } from './window.js';
 
 /** Large ranges go in pieces of this, so that an abort is heard and one call cannot fill every queue. */
 const PIECE_BYTES = 16 * 2 ** 20;
@@ -37,9 +37,9 @@ export class FileData {
     return this.#transfer(FileIoOperation.write, view, offset, once);
   }
 
-  /** As read, for any length and with a signal. After an abort the view may still be written to for a moment. */
+  /** As read, for any length and with a signal. However it ends, the view is not in use any more then. */
   async readAll(view: Uint8Array, offset: number, signal?: AbortSignal): Promise<number> {
-    if (view.byteLength <= PIECE_BYTES) return orAborted(this.read(view, offset), signal);
+    if (view.byteLength <= PIECE_BYTES) return endedOrAborted(() => this.read(view, offset), signal);
     let end = offset;
     await runWindow(pieces(offset, offset + view.byteLength, PIECE_BYTES), PIECES_IN_FLIGHT, async (piece) => {
       signal?.throwIfAborted();
@@ -47,16 +47,18 @@ export class FileData {
       const bytes = await this.read(view.subarray(at, at + piece.length), piece.offset);
       if (bytes > 0) end = Math.max(end, piece.offset + bytes);
     });
+    signal?.throwIfAborted();
     return end - offset;
   }
 
   async writeAll(view: Uint8Array, offset: number, signal?: AbortSignal): Promise<number> {
-    if (view.byteLength <= PIECE_BYTES) return orAborted(this.write(view, offset), signal);
+    if (view.byteLength <= PIECE_BYTES) return endedOrAborted(() => this.write(view, offset), signal);
     await runWindow(pieces(offset, offset + view.byteLength, PIECE_BYTES), PIECES_IN_FLIGHT, async (piece) => {
       signal?.throwIfAborted();
       const at = piece.offset - offset;
       await this.write(view.subarray(at, at + piece.length), piece.offset);
     });
+    signal?.throwIfAborted();
     return view.byteLength;
   }
 

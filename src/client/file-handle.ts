@@ -3,7 +3,7 @@ import type { Readable, Writable } from 'node:stream';
 import { IbexError } from '../wire/errors.js';
 import type { Fid } from '../wire/fid.js';
 import { meta, type RequestOf } from '../wire/messages.js';
-import { toBytes, viewOf } from './bytes.js';
+import { toBytes, toSize, viewOf } from './bytes.js';
 import type { ClientCore } from './core.js';
 import { FileError, fileError } from './errors.js';
 import { FileData } from './file-data.js';
@@ -210,8 +210,9 @@ export class OpenFileHandle implements FileHandle {
   truncate(length = 0, options: Abortable = {}): Promise<void> {
     return this.#run('ftruncate', async () => {
       if (!this.#intent.write) throw new IbexError('ERR_INVALID', 'the file is not open for writing');
+      const size = toSize(length);
       await this.#core.files.settleBeforeChange(this.fid, this.path, options.signal);
-      await this.#change({ size: Math.max(0, Math.trunc(length)) }, options.signal);
+      await this.#change({ size }, options.signal);
     });
   }
 

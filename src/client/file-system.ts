@@ -9,10 +9,11 @@ import { IbexError } from '../wire/errors.js';
 import type { Fid } from '../wire/fid.js';
 import { meta, mgmt, type RequestOf } from '../wire/messages.js';
 import type { ManagementCalls } from './backend.js';
+import { toSize } from './bytes.js';
 import { copyData } from './copy.js';
 import type { ClientCore } from './core.js';
 import { listEntries, OpenDirectory } from './directory.js';
-import { fileError } from './errors.js';
+import { FileError, fileError } from './errors.js';
 import { OpenFileHandle } from './file-handle.js';
 import { parseFlags } from './flags.js';
 import { makeMemory } from './memory.js';
@@ -80,14 +81,17 @@ export class ClusterFileSystem implements FileSystem {
   }
 
   stat(path: string, options?: Abortable): Promise<Stats> {
+    if (this.#closing !== undefined) return Promise.reject(closedError('stat', path));
     return this.#paths.attributes(path, true, 'stat', options);
   }
 
   lstat(path: string, options?: Abortable): Promise<Stats> {
+    if (this.#closing !== undefined) return Promise.reject(closedError('lstat', path));
     return this.#paths.attributes(path, false, 'lstat', options);
   }
 
   async #run<T>(syscall: string, path: string, work: () => Promise<T>, dest?: string): Promise<T> {
+    if (this.#closing !== undefined) throw closedError(syscall, path, dest);
     try {
       return await work();
     } catch (error) {
@@ -105,6 +109,11 @@ export class ClusterFileSystem implements FileSystem {
       });
       const handle = new OpenFileHandle(this.#core, opened, path, intent, (closed) => this.#handles.delete(closed));
       this.#handles.add(handle);
+      if (this.#closing !== undefined) {
+        await handle.close();
+        await this.#core.files.released();
+        throw closedError('open', path);
+      }
       return handle;
     });
   }
@@ -368,7 +377,7 @@ export class ClusterFileSystem implements FileSystem {
   }
 
   truncate(path: string, length = 0, options: Abortable = {}): Promise<void> {
-    return this.#change('truncate', path, true, { size: Math.max(0, Math.trunc(length)) }, options);
+    return this.#change('truncate', path, true, () => ({ size: toSize(length) }), options);
   }
 
   #change(syscall: string, path: string, follow: boolean, change: Change | (() => Change), options: Abortable): Promise<void> {
@@ -432,6 +441,7 @@ export class ClusterFileSystem implements FileSystem {
   }
 
   alloc(size: number): Memory {
+    if (this.#closing !== undefined) throw closedError('alloc');
     return makeMemory(this.#core.buffers, size);
   }
 
@@ -455,6 +465,10 @@ export class ClusterFileSystem implements FileSystem {
     const failed = closed.find((result) => result.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   }
+}
+
+function closedError(syscall: string, path?: string, dest?: string): FileError {
+  return new FileError('ERR_SHUTTING_DOWN', syscall, path, dest, 'this client was closed');
 }
 
 function timesOf(atime: Time, mtime: Time): Change {

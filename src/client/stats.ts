@@ -8,7 +8,7 @@ import type { Attributes } from '../wire/messages.js';
 
 const { S_IFMT, S_IFREG, S_IFDIR, S_IFLNK, S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK } = constants;
 /** Preferred size of a read or write that st_blksize announces. */
-const BLOCK_SIZE = 4096;
+const BLOCK_SIZE = 128 * 1024;
 const SECTOR = 512;
 
 const milliseconds = (seconds: number, nanoseconds: number): number => seconds * 1000 + nanoseconds / 1e6;

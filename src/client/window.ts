@@ -45,6 +45,14 @@ export async function runWindow<T>(
   if (failed) throw failure;
 }
 
+/** As `work`, but rejects with the signal's reason when it was raised before `work` had ended: memory is in use until then. */
+export async function endedOrAborted<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  signal?.throwIfAborted();
+  const value = await work();
+  signal?.throwIfAborted();
+  return value;
+}
+
 /** Waits for `promise` or for the signal, whichever is first. What goes on after an abort must be harmless. */
 export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;

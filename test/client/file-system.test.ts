@@ -326,3 +326,38 @@ t.test('close closes what is open', async (t) => {
   t.equal(files.openSlots, 0);
   t.equal(await cluster.otherClient().fileSystem().fs.readFile('/f', 'utf8'), 'late');
 });
+
+t.test('sizes that no file can have', async (t) => {
+  const { fs } = (await LocalCluster.start(t)).fileSystem();
+  await fs.writeFile('/f', 'abc');
+  await t.rejects(fs.truncate('/f', 2 ** 53), { code: 'EFBIG', syscall: 'truncate', path: '/f' });
+  await t.rejects(fs.truncate('/f', Number.NaN), { code: 'EINVAL' });
+  const handle = await fs.open('/f', 'r+');
+  await t.rejects(handle.truncate(2 ** 60), { code: 'EFBIG', syscall: 'ftruncate' });
+  await handle.close();
+  t.equal((await fs.stat('/f')).size, 3);
+});
+
+t.test('a closed client answers at once', async (t) => {
+  const { fs } = (await LocalCluster.start(t)).fileSystem();
+  const opening = fs.open('/f', 'w');
+  await fs.close();
+  await t.rejects(opening, { code: 'ESHUTDOWN' }, 'what was still opening is closed again');
+  await t.rejects(fs.stat('/'), { code: 'ESHUTDOWN' });
+  await t.rejects(fs.mkdir('/d'), { code: 'ESHUTDOWN' });
+  t.throws(() => fs.alloc(1), { code: 'ESHUTDOWN' });
+});
+
+t.test('an aborted read rejects only when its memory is free again', async (t) => {
+  const { fs, files } = (await LocalCluster.start(t)).fileSystem();
+  await fs.writeFile('/f', 'abc');
+  const handle = await fs.open('/f');
+  const abort = new AbortController();
+  const buffer = Buffer.alloc(3);
+  const reading = handle.read({ buffer, position: 0, signal: abort.signal });
+  await Promise.resolve();
+  abort.abort(new Error('enough'));
+  await t.rejects(reading, { message: 'enough' });
+  t.equal(buffer.toString(), files.operations.length > 1 ? 'abc' : '\0\0\0', 'native code has ended');
+  await handle.close();
+});
