@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import type { FuseRequestEvent } from '../wire/generated.js';
 import type { meta, RequestOf } from '../wire/messages.js';
-import { Fattr } from './linux.js';
+import { Errno, ErrnoError, Fattr } from './linux.js';
 
 export type AttributeChange = Omit<RequestOf<typeof meta.setAttributes>, 'fid'>;
 type Fields = Pick<
@@ -22,7 +22,10 @@ export function changeOf(request: Fields, nowMs: number): AttributeChange {
   if (valid & Fattr.mode) change.mode = request.mode & 0o7777;
   if (valid & Fattr.uid) change.uid = request.owner;
   if (valid & Fattr.gid) change.gid = request.group;
-  if (valid & Fattr.size) change.size = request.size;
+  if (valid & Fattr.size) {
+    if (request.size > Number.MAX_SAFE_INTEGER) throw new ErrnoError(Errno.EFBIG, 'the size is no safe integer');
+    change.size = request.size;
+  }
   if (valid & (Fattr.atime | Fattr.atimeNow)) {
     const given = (valid & Fattr.atimeNow) === 0;
     change.atime = given ? request.atime : now.seconds;

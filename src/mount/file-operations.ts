@@ -34,9 +34,9 @@ export function fileOperations(context: MountContext): Operations {
       }
       if ((request.valid & CLEAR_SET_ID) !== 0) attributes = await clearSetId(context, attributes);
       watchSetId(context, attributes);
-      // The kernel then asks for the name again, learns where the file ends, and comes back.
-      if (write && (request.flags & O_APPEND) !== 0 && told.sendBack(attributes))
-        throw new ErrnoError(Errno.ESTALE, 'the size has changed');
+      // The kernel then asks for the name again, learns what it is now and where it ends, and comes back.
+      if (told.sendBack(attributes, write && (request.flags & O_APPEND) !== 0))
+        throw new ErrnoError(Errno.ESTALE, 'the size has changed, or the file has no name any more');
       replies.opened(request, file.slot, openFlags(attributes, write));
     } catch (error) {
       files.release(file, write);

@@ -28,6 +28,7 @@ export const Errno = {
   EIO: 5,
   EEXIST: 17,
   EINVAL: 22,
+  EFBIG: 27,
   ERANGE: 34,
   ENODATA: 61,
   EILSEQ: 84,

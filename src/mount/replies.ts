@@ -6,7 +6,7 @@ import type { Space } from '../client/types.js';
 import { type Fid, formatFid } from '../wire/fid.js';
 import { FuseOperation, type FuseReplyCommand, FuseReplyKind, type FuseRequestEvent } from '../wire/generated.js';
 import type { Attributes } from '../wire/messages.js';
-import { errnoOf, isWorthLogging } from './linux.js';
+import { Errno, errnoOf, isWorthLogging } from './linux.js';
 import type { ToldAttributes } from './told-attributes.js';
 
 export interface Validity {
@@ -18,9 +18,27 @@ export interface ReplySink {
   fuseReply(fields: Partial<FuseReplyCommand>, data?: Uint8Array): void;
 }
 
-export const BLOCK_BYTES = 4096;
+/** What programs should read and write at once (st_blksize). */
+export const BLOCK_BYTES = 128 * 1024;
 const SECTOR_BYTES = 512;
 const { S_IFMT, S_IFREG } = constants;
+
+/**
+ * About a node that the kernel still has, or a name to be made in it: where the metadata server finds nothing, the
+ * node is gone. With ESTALE the kernel looks the path up again; with ENOENT it would fail although a new file has the name.
+ */
+const aboutNodes = new Set<number>([
+  FuseOperation.open,
+  FuseOperation.getattr,
+  FuseOperation.setattr,
+  FuseOperation.opendir,
+  FuseOperation.readdir,
+  FuseOperation.readdirplus,
+  FuseOperation.create,
+  FuseOperation.mkdir,
+  FuseOperation.mknod,
+  FuseOperation.symlink,
+]);
 
 const operationNames = new Map<number, string>(Object.entries(FuseOperation).map(([name, number]) => [number, name]));
 
@@ -96,7 +114,8 @@ export class Replies {
 
   /** Answers with the errno of `error`, and logs what is not the program's own doing. */
   fail(request: FuseRequestEvent, error: unknown): void {
-    const errno = errnoOf(error);
+    let errno = errnoOf(error);
+    if (errno === Errno.ENOENT && aboutNodes.has(request.operation)) errno = Errno.ESTALE;
     if (isWorthLogging(error)) {
       const operation = operationNames.get(request.operation) ?? String(request.operation);
       const inode = request.node > 0 ? formatFid(request.node as Fid) : '-';

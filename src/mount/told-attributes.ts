@@ -1,5 +1,5 @@
 /**
- * Size and time of change that the kernel was last told for regular files. When an open finds the same, what
+ * Size and times of change that the kernel was last told for regular files. When an open finds the same, what
  * the kernel has cached is what a reader must see. Bounded: what is not known here is treated as changed.
  */
 import type { Attributes } from '../wire/messages.js';
@@ -8,9 +8,14 @@ interface Told {
   size: number;
   mtime: number;
   mtimeNs: number;
+  ctime: number;
+  ctimeNs: number;
   /** An open was sent back once so that the kernel asks again; the next one is let through. */
   sentBack: boolean;
 }
+
+/** ctime too: who sets a file's time back after writing, as copying does, does not change what was written. */
+type Seen = Pick<Attributes, 'fid' | 'size' | 'mtime' | 'mtimeNs' | 'ctime' | 'ctimeNs'>;
 
 /** About 100 bytes each. */
 const TOLD_MAX = 65_536;
@@ -27,35 +32,40 @@ export class ToldAttributes {
     return this.#told.size;
   }
 
-  tell({ fid, size, mtime, mtimeNs }: Pick<Attributes, 'fid' | 'size' | 'mtime' | 'mtimeNs'>): void {
+  tell({ fid, size, mtime, mtimeNs, ctime, ctimeNs }: Seen): void {
     const known = this.#told.get(fid);
     if (known !== undefined) {
       known.size = size;
       known.mtime = mtime;
       known.mtimeNs = mtimeNs;
+      known.ctime = ctime;
+      known.ctimeNs = ctimeNs;
       return;
     }
     // Maps keep the order of insertion: the oldest makes room.
     if (this.#told.size >= this.#max) this.#told.delete(this.#told.keys().next().value as number);
-    this.#told.set(fid, { size, mtime, mtimeNs, sentBack: false });
+    this.#told.set(fid, { size, mtime, mtimeNs, ctime, ctimeNs, sentBack: false });
   }
 
-  matches({ fid, size, mtime, mtimeNs }: Pick<Attributes, 'fid' | 'size' | 'mtime' | 'mtimeNs'>): boolean {
+  matches({ fid, size, mtime, mtimeNs, ctime, ctimeNs }: Seen): boolean {
     const known = this.#told.get(fid);
-    return known !== undefined && known.size === size && known.mtime === mtime && known.mtimeNs === mtimeNs;
+    if (known === undefined || known.size !== size || known.mtime !== mtime || known.mtimeNs !== mtimeNs) return false;
+    return known.ctime === ctime && known.ctimeNs === ctimeNs;
   }
 
   /**
-   * Whether an appending open must be sent back: the kernel appends where it believes the end to be, and only a
-   * lookup corrects that. True at most once until the open went through.
+   * Whether an open must be sent back, so that the kernel looks the name up again. An appending one: the kernel
+   * appends where it believes the end to be. One of a file without names: another may have the name by now. True at
+   * most once until the open went through, since files without names are opened through /proc/self/fd too.
    */
-  sendBack({ fid, size }: Pick<Attributes, 'fid' | 'size'>): boolean {
+  sendBack({ fid, size, links }: Pick<Attributes, 'fid' | 'size' | 'links'>, appending: boolean): boolean {
+    if (links > 0 && !appending) return false;
     const known = this.#told.get(fid);
-    if (known?.sentBack === true || known?.size === size) {
+    if (known?.sentBack === true || (links > 0 && known?.size === size)) {
       known.sentBack = false;
       return false;
     }
-    this.tell({ fid, size: -1, mtime: 0, mtimeNs: 0 } as Attributes);
+    this.tell({ fid, size: -1, mtime: 0, mtimeNs: 0, ctime: 0, ctimeNs: 0 });
     (this.#told.get(fid) as Told).sentBack = true;
     return true;
   }

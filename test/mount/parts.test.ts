@@ -147,12 +147,13 @@ t.test("records hold what fits in the kernel's room", async (t) => {
 
 t.test('what the kernel was told', async (t) => {
   const told = new ToldAttributes(3);
-  const is = (fid: number, size: number, mtime = 1) => ({ fid: fid as Fid, size, mtime, mtimeNs: 0 });
+  const is = (fid: number, size: number, mtime = 1) => ({ fid: fid as Fid, size, mtime, mtimeNs: 0, ctime: 1, ctimeNs: 0 });
   t.notOk(told.matches(is(1, 10)));
   told.tell(is(1, 10));
   t.ok(told.matches(is(1, 10)));
   t.notOk(told.matches(is(1, 10, 2)));
   t.notOk(told.matches(is(1, 11)));
+  t.notOk(told.matches({ ...is(1, 10), ctimeNs: 1 }), 'the time of writing was set back');
   told.forget(1);
   t.notOk(told.matches(is(1, 10)));
   for (let fid = 1; fid <= 5; fid++) told.tell(is(fid, 0));
@@ -162,15 +163,20 @@ t.test('what the kernel was told', async (t) => {
 
 t.test('an append goes where the file ends: at most one more look', async (t) => {
   const told = new ToldAttributes();
-  const file = { fid: 1 as Fid, size: 20, mtime: 1, mtimeNs: 0 };
+  const file = { fid: 1 as Fid, size: 20, mtime: 1, mtimeNs: 0, ctime: 1, ctimeNs: 0, links: 1 };
   told.tell({ ...file, size: 10 });
-  t.ok(told.sendBack(file), 'the kernel believes 10');
+  t.ok(told.sendBack(file, true), 'the kernel believes 10');
   told.tell(file);
-  t.notOk(told.sendBack(file), 'it has looked');
-  t.notOk(told.sendBack(file));
-  t.ok(told.sendBack({ ...file, size: 30 }));
-  t.notOk(told.sendBack({ ...file, size: 40 }), 'never twice in a row');
-  t.ok(told.sendBack({ ...file, fid: 2 as Fid }), 'unknown counts as changed');
+  t.notOk(told.sendBack(file, true), 'it has looked');
+  t.notOk(told.sendBack(file, true));
+  t.ok(told.sendBack({ ...file, size: 30 }, true));
+  t.notOk(told.sendBack({ ...file, size: 40 }, true), 'never twice in a row');
+  t.ok(told.sendBack({ ...file, fid: 2 as Fid }, true), 'unknown counts as changed');
+  const nameless = { ...file, fid: 3 as Fid, links: 0 };
+  t.ok(told.sendBack(nameless, false), 'another file may have the name');
+  t.notOk(told.sendBack(nameless, false), 'opened through /proc/self/fd');
+  t.ok(told.sendBack(nameless, false));
+  t.notOk(told.sendBack({ ...file, fid: 4 as Fid }, false));
 });
 
 t.test('changes are never missed, however many', async (t) => {

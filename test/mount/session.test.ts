@@ -210,6 +210,26 @@ t.test('an append is sent back until the kernel knows where the file ends', asyn
   t.match(await one.ask(FuseOperation.open, { node, flags: O_WRONLY | O_APPEND }), { kind: FuseReplyKind.open });
 });
 
+t.test('a file that is gone is stale, so that the kernel looks again', async (t) => {
+  const cluster = await LocalCluster.start(t);
+  const [one, two] = [new Kernel(cluster), new Kernel(cluster.otherClient())];
+  const { node, handle } = await two.create('f');
+  await one.ask(FuseOperation.lookup, {}, 'f');
+  await two.create('new');
+  await two.ask(FuseOperation.rename2, { newNode: 1, flags: 0 }, 'new', 'f');
+  t.match(await one.ask(FuseOperation.open, { node, flags: O_RDONLY }), errno(Errno.ESTALE), 'still open elsewhere, without a name');
+  t.equal(one.files.openSlots, 0);
+  t.match(await one.ask(FuseOperation.open, { node, flags: O_RDONLY }), { kind: FuseReplyKind.open }, 'but only once');
+  await one.ask(FuseOperation.release, { node, flags: O_RDONLY });
+  await two.ask(FuseOperation.release, { node, handle, flags: O_RDWR });
+  for (const kernel of [one, two]) await kernel.open.released();
+  for (const operation of [FuseOperation.open, FuseOperation.getattr] as const)
+    t.match(await one.ask(operation, { node, flags: O_RDONLY }), errno(Errno.ESTALE));
+  t.match(await one.ask(FuseOperation.setattr, { node, valid: Fattr.size, size: 1 }), errno(Errno.ESTALE));
+  t.match(await one.ask(FuseOperation.lookup, {}, 'gone'), errno(Errno.ENOENT));
+  t.match(await one.ask(FuseOperation.setattr, { node: 1, valid: Fattr.size, size: 2 ** 53 }), errno(Errno.EFBIG));
+});
+
 t.test('truncation, times and set-id bits', async (t) => {
   const kernel = new Kernel(await LocalCluster.start(t));
   const { node, handle } = await kernel.create('f');
