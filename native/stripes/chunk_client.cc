@@ -77,7 +77,8 @@ struct ChunkClient::Core final : FrameHandler, std::enable_shared_from_this<Core
   void request_route(TargetQueue& target);
   bool was_closed(ConnectionId id);
   void arm_timer();
-  void look_at_deadlines();
+  void look_at_timeouts();
+  void resume_after(const std::shared_ptr<TargetQueue>& target, std::chrono::milliseconds delay);
   void report(const TargetQueue& target, const TargetQueue::Expired& expired);
 
   DataPlan plan_data(const std::shared_ptr<Connection>& connection, const wire::FrameHeader& header, Bytes body) override;
@@ -176,12 +177,24 @@ void ChunkClient::Core::arm_timer() {
     const auto core = weak.lock();
     if (core)
       core->reactor.schedule(core->tick, [weak] {
-        if (const auto again = weak.lock()) again->look_at_deadlines();
+        if (const auto again = weak.lock()) again->look_at_timeouts();
       });
   });
 }
 
-void ChunkClient::Core::look_at_deadlines() {
+// An overloaded target gets a short rest.
+void ChunkClient::Core::resume_after(const std::shared_ptr<TargetQueue>& target, std::chrono::milliseconds delay) {
+  reactor.post([weak = weak_from_this(), target, delay] {
+    const auto core = weak.lock();
+    if (!core) return;
+    core->reactor.schedule(delay, [weak, target] {
+      target->resume();
+      if (const auto again = weak.lock()) again->pump(*target, nullptr);
+    });
+  });
+}
+
+void ChunkClient::Core::look_at_timeouts() {
   timer_armed = false;
   bool busy = false;
   const auto now = MonotonicClock::now();
@@ -190,7 +203,7 @@ void ChunkClient::Core::look_at_deadlines() {
     report(*target, expired);
     for (const auto& connection : expired.to_close) {
       connection->close(
-          Status(StatusCode::kTimedOut, "target " + std::to_string(target->id()) + " stopped in the middle of an answer"));
+          Status(StatusCode::kTimedOut, "target " + std::to_string(target->id()) + " leaves requests unanswered"));
     }
     finish_all(expired.finished);
     pump(*target, nullptr);
@@ -204,8 +217,9 @@ void ChunkClient::Core::report(const TargetQueue& target, const TargetQueue::Exp
   const size_t count = expired.finished.size() + expired.to_close.size();
   if (count == 0) return;
   std::string text = "target " + std::to_string(target.id()) + " did not answer " + std::to_string(count) +
-                     " chunk request(s) within " + std::to_string(options.io_timeout_ms) + " ms";
+                     " chunk request(s)";
   if (!expired.finished.empty()) {
+    text += " within " + std::to_string(expired.finished.front().call->timeout.count()) + " ms";
     const PendingCall& first = *expired.finished.front().call;
     text += ", the first a " + std::string(name_of(first.operation)) + " of file " + first.chunk.fid.text() + ", column " +
             std::to_string(first.chunk.column) + ", offset " + std::to_string(first.offset);
@@ -224,6 +238,7 @@ bool ChunkClient::Core::on_frame(const std::shared_ptr<Connection>& connection, 
   const auto target = find(target_of_request(header.request_id));
   if (!target) return true;
   std::optional<FinishedCall> finished = target->take_answered(*connection, header, body);
+  if (const auto delay = target->take_pause()) resume_after(target, *delay);
   pump(*target, connection.get());
   if (finished) finish(*finished);
   return true;
@@ -299,7 +314,7 @@ void ChunkClient::read(const ChunkAddress& chunk, uint64_t offset, std::span<uin
   call->into = into.data();
   call->owner = std::move(owner);
   call->done = std::move(done);
-  call->deadline = MonotonicClock::now() + std::chrono::milliseconds(core_->options.io_timeout_ms);
+  call->timeout = std::chrono::milliseconds(core_->options.io_timeout_ms);
   core_->submit(std::move(call));
 }
 
@@ -313,19 +328,21 @@ void ChunkClient::write(const ChunkAddress& chunk, uint64_t offset, Bytes data, 
   call->data = data.data();
   call->owner = std::move(owner);
   call->done = std::move(done);
-  call->deadline = MonotonicClock::now() + std::chrono::milliseconds(core_->options.io_timeout_ms);
+  call->timeout = std::chrono::milliseconds(core_->options.io_timeout_ms);
   core_->submit(std::move(call));
 }
 
-void ChunkClient::operate(wire::ChunkOperation operation, const ChunkAddress& chunk, uint64_t size, uint32_t deadline_ms,
+void ChunkClient::operate(wire::ChunkOperation operation, const ChunkAddress& chunk, uint64_t size, uint32_t timeout_ms,
                           ChunkDone done) {
   auto call = std::make_unique<PendingCall>();
   call->operation = operation;
   call->chunk = chunk;
   call->offset = size;
   call->done = std::move(done);
-  call->deadline =
-      MonotonicClock::now() + std::chrono::milliseconds(deadline_ms == 0 ? core_->options.io_timeout_ms : deadline_ms);
+  const ChunkClientOptions& options = core_->options;
+  uint32_t usual_ms = options.io_timeout_ms;
+  if (operation == wire::ChunkOperation::kSync) usual_ms = options.sync_timeout_ms == 0 ? usual_ms * 6 : options.sync_timeout_ms;
+  call->timeout = std::chrono::milliseconds(timeout_ms == 0 ? usual_ms : timeout_ms);
   core_->submit(std::move(call));
 }
 

@@ -1,6 +1,6 @@
 // Client side of chunk I/O: sends chunk requests to targets over connections that TypeScript chose, and
 // matches the answers. Decides nothing about where a target is: it reports that a route is needed and
-// waits, within the deadline of each request, until it is told one.
+// waits, within the timeout of each request, until it is told one.
 #pragma once
 
 #include <array>
@@ -25,8 +25,12 @@
 namespace ibexfs {
 
 struct ChunkClientOptions {
-  // From submission to failure, over all retries. Longer than a daemon's restart, shorter than a user's patience.
+  // A request fails when its target has done nothing for anybody here for so long, over all retries. Not
+  // counted from the request alone: a slow target that works through a long queue is not a dead one. Longer
+  // than a daemon's restart, shorter than a user's patience.
   uint32_t io_timeout_ms = 10'000;
+  // The same for a sync: a disk may have much to write before its only answer. 0: six times io_timeout_ms.
+  uint32_t sync_timeout_ms = 0;
   // In flight per target; enough to keep a fast disk and a long network busy, little enough that one
   // target cannot take the whole buffer pool of a server.
   uint32_t requests_in_flight_max = 256;
@@ -55,7 +59,7 @@ using ChunkDone = std::function<void(const ChunkOutcome&)>;
 
 class ChunkClient {
  public:
-  // Deadlines are looked after on `reactor`, which must outlive the client or be stopped before it.
+  // Timeouts are looked after on `reactor`, which must outlive the client or be stopped before it.
   ChunkClient(ChunkClientOptions options, EventSink& sink, Reactor& reactor);
   // Call close() first, and destroy it after the connections that use handler() have closed.
   ~ChunkClient();
@@ -81,8 +85,8 @@ class ChunkClient {
   // A read ends with the bytes there are: fewer than asked at the end of the chunk file, 0 where there is none.
   void read(const ChunkAddress& chunk, uint64_t offset, std::span<uint8_t> into, std::shared_ptr<void> owner, ChunkDone done);
   void write(const ChunkAddress& chunk, uint64_t offset, Bytes data, std::shared_ptr<const void> owner, ChunkDone done);
-  // truncate, stat, sync, remove; `size` is the new size for truncate. deadline_ms 0: io_timeout_ms.
-  void operate(wire::ChunkOperation operation, const ChunkAddress& chunk, uint64_t size, uint32_t deadline_ms, ChunkDone done);
+  // truncate, stat, sync, remove; `size` is the new size for truncate. timeout_ms 0: that of the options.
+  void operate(wire::ChunkOperation operation, const ChunkAddress& chunk, uint64_t size, uint32_t timeout_ms, ChunkDone done);
 
   // Fails everything with kCanceled, what is being received into after its connection has closed (this
   // closes it). Later requests fail at once.

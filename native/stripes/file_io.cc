@@ -100,7 +100,8 @@ void FileTable::Core::run_write(FileOperation* operation) {
 
 void FileTable::Core::run_sync(FileOperation* operation) {
   const FileOutcome earlier = operation->file->take_error();
-  if (earlier.status != StatusCode::kOk) operation->fail(earlier.status, earlier.target);
+  // Failed already; what is not durable is left to the next sync instead of keeping this caller waiting.
+  if (earlier.status != StatusCode::kOk) return end(operation, {earlier.status, earlier.target, 0});
   const auto keep = operation->file;
   const std::vector<OpenFile::UnsyncedColumn> columns = keep->unsynced_columns();
   if (columns.empty()) return end(operation, operation->outcome());

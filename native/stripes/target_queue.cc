@@ -8,6 +8,10 @@ namespace ibexfs {
 
 namespace {
 
+// How long an overloaded target is left alone; doubled while it stays overloaded. Long enough for a few
+// requests to end, short enough not to be felt.
+constexpr std::chrono::milliseconds kPauseMin{5};
+constexpr std::chrono::milliseconds kPauseMax{50};
 constexpr uint32_t kSlotsMax = 65'536;  // the slot number has 16 bits in a request id
 
 wire::ChunkOperation operation_of(const wire::FrameHeader& header) {
@@ -21,6 +25,7 @@ StatusCode TargetQueue::submit(PendingCallPointer& call) {
   if (shut_) return StatusCode::kCanceled;
   if (waiting_.size() >= options_.requests_waiting_max) return StatusCode::kOverloaded;
   ++requests_;
+  call->submitted = MonotonicClock::now();
   waiting_.push_back(std::move(call));
   return StatusCode::kOk;
 }
@@ -49,12 +54,13 @@ OutgoingFrame TargetQueue::frame_of(const PendingCall& call, uint64_t request_id
 
 std::optional<SendableFrame> TargetQueue::next_to_send() {
   const std::lock_guard lock(mutex_);
-  if (waiting_.empty() || !route_ || held_back_) return std::nullopt;
+  if (waiting_.empty() || !route_ || paused_) return std::nullopt;
   if (in_flight_ >= options_.requests_in_flight_max || in_flight_ >= kSlotsMax) return std::nullopt;
   const uint32_t length = waiting_.front()->length;
   // One call always fits, however small the bound is.
   if (in_flight_ > 0 && bytes_in_flight_ + length > options_.bytes_in_flight_max) return std::nullopt;
   if (free_slots_.empty()) {
+    if (slots_.size() >= kSlotsMax) return std::nullopt;  // all abandoned: expire() closes what they wait for
     free_slots_.push_back(static_cast<uint16_t>(slots_.size()));
     slots_.emplace_back();
   }
@@ -122,11 +128,29 @@ PendingCall* TargetQueue::find(const Connection& from, uint64_t request_id, uint
 }
 
 PendingCallPointer TargetQueue::release(uint16_t number) {
+  free_slot(number);
+  return take_out(number);
+}
+
+void TargetQueue::free_slot(uint16_t number) {
+  ++slots_[number].generation;
+  slots_[number].abandoned_on.reset();
+  free_slots_.push_back(number);
+}
+
+bool TargetQueue::ends_abandoned(const Connection& from, uint64_t request_id) {
+  const auto number = static_cast<uint16_t>(request_id);
+  if (number >= slots_.size()) return false;
+  const Slot& slot = slots_[number];
+  if (slot.abandoned_on.get() != &from || slot.generation != static_cast<uint16_t>(request_id >> 16)) return false;
+  free_slot(number);
+  return true;
+}
+
+PendingCallPointer TargetQueue::take_out(uint16_t number) {
   Slot& slot = slots_[number];
-  ++slot.generation;
   --in_flight_;
   bytes_in_flight_ -= slot.call->length;
-  free_slots_.push_back(number);
   slot.call->connection.reset();
   slot.call->receiving = false;
   return std::move(slot.call);
@@ -195,13 +219,23 @@ std::optional<FinishedCall> TargetQueue::take_answered(const Connection& from, c
   const std::lock_guard lock(mutex_);
   uint16_t slot = 0;
   PendingCall* found = find(from, header.request_id, slot);
-  if (found == nullptr) return std::nullopt;
+  if (found == nullptr) {
+    // Late, but the target does work.
+    if (ends_abandoned(from, header.request_id) && judge(static_cast<StatusCode>(header.status)) == Verdict::kFinish)
+      last_ended_ = MonotonicClock::now();
+    return std::nullopt;
+  }
   const StatusCode failure = found->failure_when_free;
   const uint64_t epoch = found->route_epoch;
   PendingCallPointer call = release(slot);
   if (failure != StatusCode::kOk) return FinishedCall{std::move(call), {failure, id_}};
   const auto status = static_cast<StatusCode>(header.status);
   const Verdict verdict = judge(status);
+  // Refusals do not count: a target that only refuses must not be waited for without end.
+  if (verdict == Verdict::kFinish) {
+    last_ended_ = MonotonicClock::now();
+    pause_length_ = std::chrono::milliseconds{0};
+  }
   if (verdict == Verdict::kFinish || shut_) {
     const ChunkOutcome outcome = outcome_of(*call, header, body);
     return FinishedCall{std::move(call), outcome};
@@ -209,7 +243,7 @@ std::optional<FinishedCall> TargetQueue::take_answered(const Connection& from, c
   ++retries_;
   waiting_.push_front(std::move(call));
   if (verdict == Verdict::kRetryLater) {
-    held_back_ = true;
+    pause();
   } else if (epoch == route_epoch_) {  // else a newer route is there already
     route_.reset();
     ++route_epoch_;
@@ -217,6 +251,23 @@ std::optional<FinishedCall> TargetQueue::take_answered(const Connection& from, c
     route_requested_ = false;
   }
   return std::nullopt;
+}
+
+void TargetQueue::pause() {
+  if (paused_) return;
+  paused_ = pause_owed_ = true;
+  pause_length_ = std::clamp(pause_length_ * 2, kPauseMin, kPauseMax);
+}
+
+std::optional<std::chrono::milliseconds> TargetQueue::take_pause() {
+  const std::lock_guard lock(mutex_);
+  if (!std::exchange(pause_owed_, false)) return std::nullopt;
+  return pause_length_;
+}
+
+void TargetQueue::resume() {
+  const std::lock_guard lock(mutex_);
+  paused_ = false;
 }
 
 std::vector<FinishedCall> TargetQueue::connection_closed(const Connection& closed) {
@@ -230,6 +281,7 @@ std::vector<FinishedCall> TargetQueue::connection_closed(const Connection& close
   std::vector<FinishedCall> finished;
   std::vector<PendingCallPointer> again;
   for (size_t number = 0; number < slots_.size(); ++number) {
+    if (slots_[number].abandoned_on.get() == &closed) free_slot(static_cast<uint16_t>(number));
     PendingCall* in_flight = slots_[number].call.get();
     if (in_flight == nullptr || in_flight->connection.get() != &closed) continue;
     PendingCallPointer call = release(static_cast<uint16_t>(number));
@@ -244,7 +296,7 @@ std::vector<FinishedCall> TargetQueue::connection_closed(const Connection& close
   }
   retries_ += again.size();
   // The oldest first again.
-  std::ranges::sort(again, {}, [](const PendingCallPointer& call) { return call->deadline; });
+  std::ranges::sort(again, {}, [](const PendingCallPointer& call) { return call->submitted; });
   waiting_.insert(waiting_.begin(), std::make_move_iterator(again.begin()), std::make_move_iterator(again.end()));
   return finished;
 }
@@ -256,15 +308,17 @@ void TargetQueue::fail_in_flight(uint16_t number, StatusCode status, Expired& ou
     out.to_close.push_back(call.connection);
     return;
   }
-  out.finished.push_back({release(number), {status, id_}});
+  slots_[number].abandoned_on = call.connection;
+  out.finished.push_back({take_out(number), {status, id_}});
 }
 
 TargetQueue::Expired TargetQueue::expire(MonotonicClock::time_point now) {
   const std::lock_guard lock(mutex_);
-  held_back_ = false;
   Expired expired;
+  const auto late = [&](const PendingCall& call) { return std::max(call.submitted, last_ended_) + call.timeout <= now; };
+  const bool stuck = !route_ || paused_;  // else what is in flight decides
   const auto first_kept = std::stable_partition(waiting_.begin(), waiting_.end(),
-                                                [&](const PendingCallPointer& call) { return call->deadline <= now; });
+                                                [&](const PendingCallPointer& call) { return stuck && late(*call); });
   for (auto call = waiting_.begin(); call != first_kept; ++call) {
     expired.finished.push_back({std::move(*call), {StatusCode::kIoError, id_}});
   }
@@ -272,10 +326,12 @@ TargetQueue::Expired TargetQueue::expire(MonotonicClock::time_point now) {
   timeouts_ += expired.finished.size();
   for (size_t number = 0; number < slots_.size(); ++number) {
     const PendingCall* call = slots_[number].call.get();
-    if (call == nullptr || call->deadline > now || call->failure_when_free != StatusCode::kOk) continue;
+    if (call == nullptr || !late(*call) || call->failure_when_free != StatusCode::kOk) continue;
     fail_in_flight(static_cast<uint16_t>(number), StatusCode::kIoError, expired);
     ++timeouts_;
   }
+  // Every slot waits for a late answer: the connection's end frees them.
+  if (route_ && free_slots_.empty() && in_flight_ == 0 && slots_.size() >= kSlotsMax) expired.to_close.push_back(route_);
   return expired;
 }
 

@@ -23,7 +23,8 @@ struct PendingCall {
   const uint8_t* data = nullptr;      // write
   std::shared_ptr<const void> owner;  // of into or data
   ChunkDone done;
-  MonotonicClock::time_point deadline;
+  std::chrono::milliseconds timeout{0};
+  MonotonicClock::time_point submitted;
 
   // While in flight.
   std::shared_ptr<Connection> connection;
@@ -72,7 +73,12 @@ class TargetQueue {
     std::vector<FinishedCall> finished;
     std::vector<std::shared_ptr<Connection>> to_close;  // they receive into memory of calls that failed
   };
+  // Fails the calls whose timeout has passed since they came and since the target last ended a call of this
+  // client. What waits behind calls that the target works on is left to them.
   Expired expire(MonotonicClock::time_point now);
+  // Once after the target was overloaded: when resume() shall be called. Nothing is sent until then.
+  std::optional<std::chrono::milliseconds> take_pause();
+  void resume();
   // Fails everything with kCanceled, now and later.
   Expired shut();
 
@@ -83,6 +89,9 @@ class TargetQueue {
  private:
   struct Slot {
     PendingCallPointer call;
+    // The call has failed and its answer may still come over this connection: until then, or until the
+    // connection closes, the slot is not used again, so that a late answer never meets another call.
+    std::shared_ptr<Connection> abandoned_on;
     uint16_t generation = 0;
   };
   enum class Verdict { kFinish, kRetryOnNewRoute, kRetryLater };
@@ -90,6 +99,10 @@ class TargetQueue {
   // The functions below need mutex_.
   PendingCall* find(const Connection& from, uint64_t request_id, uint16_t& slot);
   PendingCallPointer release(uint16_t slot);
+  PendingCallPointer take_out(uint16_t slot);
+  void free_slot(uint16_t slot);
+  bool ends_abandoned(const Connection& from, uint64_t request_id);
+  void pause();
   void fail_in_flight(uint16_t slot, StatusCode status, Expired& out);
   static Verdict judge(StatusCode status);
   ChunkOutcome outcome_of(const PendingCall& call, const wire::FrameHeader& header, Bytes body) const;
@@ -104,7 +117,10 @@ class TargetQueue {
   uint64_t route_epoch_ = 0;  // raised by every change of route_
   StatusCode route_lost_because_ = StatusCode::kOk;
   bool route_requested_ = false;
-  bool held_back_ = false;  // the server is overloaded: nothing is sent until the next look at deadlines
+  MonotonicClock::time_point last_ended_;  // when the target last ended a call, well or not
+  bool paused_ = false;                    // the target is overloaded: nothing is sent until resume()
+  bool pause_owed_ = false;                // nobody was told of the pause yet
+  std::chrono::milliseconds pause_length_{0};
   bool shut_ = false;
   std::deque<PendingCallPointer> waiting_;
   std::vector<Slot> slots_;

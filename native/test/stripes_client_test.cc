@@ -139,6 +139,73 @@ TEST_CASE("chunk client: no answer within the deadline is EIO with a log that na
   CHECK(write_chunk(client, 0, patterned(10, 5)).status == StatusCode::kOk);
 }
 
+TEST_CASE("chunk client: a slow target that goes on answering fails nothing, however long its queue") {
+  ScriptedPeer peer;
+  peer.hold();
+  StripeClient client({.io_timeout_ms = 200, .requests_in_flight_max = 2});
+  client.route(kTarget, peer.port());
+  const auto data = patterned(100, 20);
+  std::vector<Awaited<ChunkOutcome>> all(10);
+  for (size_t i = 0; i < all.size(); ++i) client.chunks().write(kChunk, i * 100, data, nullptr, all[i].callback());
+  for (size_t i = 0; i < all.size(); ++i) {  // three times the timeout in all
+    REQUIRE(wait_until([&] { return peer.held() >= 1; }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(60));
+    peer.release(1);
+  }
+  for (auto& each : all) CHECK(each.wait().status == StatusCode::kOk);
+  CHECK(client.chunks().statistics().timeouts == 0);
+}
+
+TEST_CASE("chunk client: a sync has a timeout of its own") {
+  ScriptedPeer peer;
+  peer.hold();
+  StripeClient client({.io_timeout_ms = 50, .sync_timeout_ms = 300});
+  client.route(kTarget, peer.port());
+  const auto start = MonotonicClock::now();
+  Awaited<ChunkOutcome> synced;
+  client.chunks().operate(wire::ChunkOperation::kSync, kChunk, 0, 0, synced.callback());
+  CHECK(synced.wait().status == StatusCode::kIoError);
+  CHECK(MonotonicClock::now() - start >= std::chrono::milliseconds(300));
+}
+
+TEST_CASE("chunk client: an overloaded target is asked again soon; one that only refuses fails in the end") {
+  ScriptedPeer peer;
+  std::atomic<int> refusals{3};
+  peer.judge = [&](const ScriptedPeer::Seen&) { return refusals-- > 0 ? std::optional(StatusCode::kOverloaded) : std::nullopt; };
+  StripeClient client({.io_timeout_ms = 800});
+  client.route(kTarget, peer.port());
+  const auto start = MonotonicClock::now();
+  CHECK(write_chunk(client, 0, patterned(10, 21)).status == StatusCode::kOk);
+  CHECK(MonotonicClock::now() - start < std::chrono::milliseconds(550));  // 5 + 10 + 20 ms
+  refusals = 1'000'000;
+  const size_t before = peer.seen().size();
+  CHECK(write_chunk(client, 0, patterned(10, 21)).status == StatusCode::kIoError);
+  CHECK(peer.seen().size() - before < 40);  // backed off
+}
+
+TEST_CASE("chunk client: a late answer never meets a later request, and gives its slot back") {
+  ScriptedPeer peer;
+  peer.hold();
+  StripeClient client({.io_timeout_ms = 100});
+  client.route(kTarget, peer.port());
+  const auto data = patterned(10, 22);
+  const auto id_of_slot = [](uint64_t request_id) { return request_id & 0xffff; };
+  CHECK(write_chunk(client, 0, data).status == StatusCode::kIoError);
+  REQUIRE(wait_until([&] { return peer.held() == 1; }));
+  CHECK(write_chunk(client, 0, data).status == StatusCode::kIoError);
+  REQUIRE(wait_until([&] { return peer.held() == 2; }));
+  CHECK(id_of_slot(peer.seen().at(0).request_id) != id_of_slot(peer.seen().at(1).request_id));
+  peer.release();
+  CHECK(write_chunk(client, 0, data).status == StatusCode::kOk);
+  peer.hold();
+  std::vector<Awaited<ChunkOutcome>> all(3);
+  for (auto& each : all) client.chunks().write(kChunk, 0, data, nullptr, each.callback());
+  REQUIRE(wait_until([&] { return peer.held() == 3; }));
+  for (size_t i = 3; i < 6; ++i) CHECK(id_of_slot(peer.seen().at(i).request_id) < 3);
+  peer.release();
+  for (auto& each : all) (void)each.wait();
+}
+
 TEST_CASE("chunk client: a target that nobody connects fails at the deadline too") {
   StripeClient client({.io_timeout_ms = 50});
   client.automatic = false;

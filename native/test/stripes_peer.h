@@ -23,6 +23,7 @@ class ScriptedPeer {
     wire::ChunkOperation operation;
     wire::ChunkRequest request;
     uint64_t map_version;
+    uint64_t request_id;
   };
 
   ScriptedPeer() {
@@ -88,7 +89,7 @@ class ScriptedPeer {
   using ChunkKey = std::tuple<uint64_t, uint32_t, uint32_t>;
 
   void take(const ConnectionPtr& connection, const wire::FrameHeader& header, Bytes body, std::shared_ptr<void> context) {
-    Seen seen{static_cast<wire::ChunkOperation>(header.operation), {}, header.map_version};
+    Seen seen{static_cast<wire::ChunkOperation>(header.operation), {}, header.map_version, header.request_id};
     REQUIRE(body.size() == sizeof(seen.request));
     std::memcpy(&seen.request, body.data(), sizeof(seen.request));
     const std::lock_guard lock(mutex_);
