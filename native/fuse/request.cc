@@ -129,16 +129,6 @@ void decode_sync(Reader& in, wire::FuseRequestEvent& event) {
   event.flags = args.fsync_flags & FUSE_FSYNC_FDATASYNC;
 }
 
-void decode_fallocate(Reader& in, wire::FuseRequestEvent& event) {
-  const auto args = in.take<fuse_fallocate_in>();
-  event.handle = args.fh;
-  event.offset = args.offset;
-  event.size = args.length;
-  event.mode = args.mode;
-  if (args.mode != 0) in.fail(EOPNOTSUPP);
-  if (args.offset + args.length < args.offset) in.fail(EFBIG);
-}
-
 // False for an opcode that is not a name request.
 bool decode_arguments(uint32_t opcode, Reader& in, NameRequest& out) {
   wire::FuseRequestEvent& event = out.event;
@@ -224,9 +214,6 @@ bool decode_arguments(uint32_t opcode, Reader& in, NameRequest& out) {
     case FUSE_READDIR:
     case FUSE_READDIRPLUS:
       decode_read_directory(in, event);
-      return true;
-    case FUSE_FALLOCATE:
-      decode_fallocate(in, event);
       return true;
     default:
       return false;

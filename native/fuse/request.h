@@ -41,13 +41,13 @@
 // readdir      handle; offset: cookie to go on from, 0: start; size: bytes of answer        directory
 // readdirplus  same, entries with attributes (an entry with node 0 has none)                directory
 // releasedir   handle; flags                                                                error (0)
-// fallocate    handle; offset; size: length; mode: 0 (KEEP_SIZE is answered natively,       error (0)
-//              other modes are refused): the file is at least offset + length long.
 // clang-format on
 //
 // Any request may be answered by kind error with a positive errno. A directory answer may hold more records
 // than fit: native code takes those that do. Never handed over: read, write, lseek (answered from the
-// FileTable), access, locks, ioctl, poll, bmap, copy_file_range, tmpfile, statx (ENOSYS: the kernel does without).
+// FileTable), access, locks, ioctl, poll, bmap, copy_file_range, tmpfile, statx (ENOSYS: the kernel does without),
+// fallocate (ENOSYS, which callers see as EOPNOTSUPP: targets cannot reserve room, and a yes would promise it;
+// posix_fallocate then writes zeros).
 #pragma once
 
 #include <linux/fuse.h>
@@ -67,7 +67,7 @@ struct NameRequest {
 };
 
 // Decodes `body`, what followed `header`. Returns 0, or the errno to answer with: EINVAL and ENAMETOOLONG for
-// malformed requests, ENOSYS for an opcode that is not a name request, EOPNOTSUPP for a fallocate mode.
+// malformed requests, ENOSYS for an opcode that is not a name request.
 // header.len was checked by the caller. session and unique are left to the caller.
 int decode_name_request(const fuse_in_header& header, Bytes body, NameRequest& out);
 

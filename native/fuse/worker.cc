@@ -20,7 +20,6 @@ namespace {
 // Requests read before the frames that they caused leave: more adds delay, not speed.
 constexpr int kBatchRequests = 16;
 constexpr std::chrono::milliseconds kBufferRecheck{50};
-constexpr uint32_t kFallocateKeepSize = 1;
 
 }  // namespace
 
@@ -138,14 +137,9 @@ Buffer FuseWorker::allocate(size_t bytes) {
 
 void FuseWorker::name_request(const RequestOrigin& origin, const fuse_in_header& header) {
   NameRequest request;
-  int error = decode_name_request(header, body(), request);
-  // The bytes of a file are allocated when they are written; there is nothing to reserve.
-  if (header.opcode == FUSE_FALLOCATE && request.event.mode == kFallocateKeepSize) error = 0;
+  const int error = decode_name_request(header, body(), request);
   if (error != 0) return core_->answer(origin, error);
   switch (header.opcode) {
-    case FUSE_FALLOCATE:
-      if (request.event.mode == kFallocateKeepSize) return core_->answer(origin, 0);
-      break;
     case FUSE_FLUSH:
       if (core_->files.clean(static_cast<FileId>(request.event.handle))) return core_->answer(origin, 0);
       return after_data(origin, header.opcode, request);

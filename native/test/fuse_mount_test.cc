@@ -343,12 +343,14 @@ TEST_CASE("mount: seeking for data and holes, allocation, lengths") {
   CHECK(lseek(file.get(), 5, SEEK_HOLE) == 10'000);
   CHECK(lseek(file.get(), 10'000, SEEK_DATA) == -1);
   CHECK(errno == ENXIO);
-  CHECK(fallocate(file.get(), FALLOC_FL_KEEP_SIZE, 0, 1U << 20) == 0);
+  // Room cannot be reserved, so nothing says that it was; the library writes zeros instead.
+  for (const int mode : {0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE}) {
+    CHECK(fallocate(file.get(), mode, 0, 20'000) == -1);
+    CHECK(errno == EOPNOTSUPP);
+  }
   CHECK(std::filesystem::file_size(mounted.path("file")) == 10'000);
-  CHECK(fallocate(file.get(), 0, 0, 20'000) == 0);
+  CHECK(posix_fallocate(file.get(), 0, 20'000) == 0);
   CHECK(std::filesystem::file_size(mounted.path("file")) == 20'000);
-  CHECK(fallocate(file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == -1);
-  CHECK(errno == EOPNOTSUPP);
   // The kernel copies by itself when told that we cannot.
   const UniqueFd copy = open_file(mounted.path("copy"), O_RDWR | O_CREAT);
   off_t from = 0;

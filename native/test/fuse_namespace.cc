@@ -397,10 +397,6 @@ void TestNamespace::handle(const Request& request) {
     case wire::FuseOperation::kReleasedir:
     case wire::FuseOperation::kFsyncdir:
       return answer_error(request, 0);
-    case wire::FuseOperation::kFallocate:
-      if (request.event.offset + request.event.size > files_.size_of(inodes_[node].file))
-        cut(node, request.event.offset + request.event.size);
-      return answer_error(request, 0);
     default:
       return extended(request);
   }
