@@ -7,7 +7,7 @@ import { action, type Context, examples } from '../context.js';
 import { Copier, type CopyListener } from '../copy/copier.js';
 import { destinationOf, isInside } from '../copy/destination.js';
 import { localSide, remoteSide, type Side } from '../copy/side.js';
-import { usageError } from '../exit-codes.js';
+import { exitCodes, usageError } from '../exit-codes.js';
 import { formatBytes, formatCount, formatDuration, formatRate } from '../output/format.js';
 import { Progress } from '../output/progress.js';
 import { printable } from '../output/text.js';
@@ -40,7 +40,7 @@ async function isDirectory(side: Side, path: string): Promise<boolean> {
   }
 }
 
-function listenerFor(context: Context, progress: Progress, from: Side): CopyListener {
+function listenerFor(context: Context, progress: Progress, from: Side, failures: Set<number>): CopyListener {
   return {
     found: (bytes) => {
       progress.total += bytes;
@@ -53,7 +53,7 @@ function listenerFor(context: Context, progress: Progress, from: Side): CopyList
     },
     failed: (_path, error) => {
       progress.clear();
-      context.out.error(error);
+      failures.add(context.out.error(error).exitCode);
     },
   };
 }
@@ -66,7 +66,8 @@ async function copyAll(context: Context, options: Options, files: FileSystem, so
   const directory = await isDirectory(to, target.path);
   const progress = new Progress(options.progress !== false && process.stderr.isTTY === true && !context.out.json);
   const settings = { recursive: options.recursive ?? false, preserve: options.preserve ?? false, keep: options.clobber === false, signal };
-  const copier = new Copier(from, to, settings, listenerFor(context, progress, from), (bytes) => files.alloc(bytes).buffer);
+  const failures = new Set<number>();
+  const copier = new Copier(from, to, settings, listenerFor(context, progress, from, failures), (bytes) => files.alloc(bytes).buffer);
   try {
     for (const source of sources) {
       const destination = destinationOf(source.path, target.path, directory, sources.length);
@@ -85,7 +86,10 @@ async function copyAll(context: Context, options: Options, files: FileSystem, so
     const rate = formatRate(totals.bytes / Math.max(seconds, 0.001));
     context.out.note(`${formatCount(totals.files)} files, ${formatBytes(totals.bytes)} in ${formatDuration(seconds)} (${rate})`);
   }
-  return totals.failed === 0 ? 0 : 1;
+  if (totals.failed === 0) return exitCodes.ok;
+  // One reason for all failures is the command's; several are a failure.
+  const [reason = exitCodes.failure] = failures;
+  return failures.size > 1 ? exitCodes.failure : reason;
 }
 
 export function define(command: Command): void {

@@ -61,7 +61,11 @@ class Listing {
 
   async add(files: FileSystem, path: string): Promise<void> {
     const { signal } = this.#context;
-    const stats = await files.stat(path, { signal });
+    const stats = await files.stat(path, { signal }).catch((error: NodeJS.ErrnoException) => {
+      // A link that leads nowhere is listed itself.
+      if (error.code !== 'ENOENT') throw error;
+      return files.lstat(path, { signal });
+    });
     if (!stats.isDirectory()) {
       this.#rows([{ name: path, type: typeOf(stats), stats }]);
       return;

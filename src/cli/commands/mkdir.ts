@@ -26,6 +26,7 @@ export function define(command: Command): void {
         await withFiles(context, async (files) => {
           for (const path of paths) await files.mkdir(filePath(path), { recursive: parents, mode: bits, signal: context.signal });
         });
+        if (context.out.json) context.out.document({ created: paths.map(filePath) });
       }),
     );
   examples(command, [

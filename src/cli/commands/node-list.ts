@@ -1,5 +1,5 @@
 /** `ibex node list`: the daemons of the cluster. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { formatAddress } from '../../config/units.js';
 import type { NodeEntry } from '../../wire/cluster-map.js';
 import { withCluster } from '../connections.js';
@@ -16,7 +16,7 @@ const columns: readonly Column<NodeEntry>[] = [
 ];
 
 export function define(command: Command): void {
-  command.option('--kind <kind>', 'only nodes of this kind: mgmtd, meta or storage').action(
+  command.addOption(new Option('--kind <kind>', 'only nodes of this kind').choices(['mgmtd', 'meta', 'storage'])).action(
     action<{ kind?: string }>((context, { kind }) =>
       withCluster(context, async ({ map }) => {
         context.out.table(

@@ -19,16 +19,19 @@ export function define(command: Command): void {
       action<Options>((context, { recursive = false, force = false }, paths: string[]) =>
         withFiles(context, async (files) => {
           let worst: number = exitCodes.ok;
+          const removed: string[] = [];
           for (const text of paths) {
             const path = filePath(text);
             if (path === '/') throw usageError('the root of the file system cannot be removed; name what is in it');
             try {
               await files.rm(path, { recursive, force, signal: context.signal });
+              removed.push(path);
             } catch (error) {
               if (context.signal.aborted || paths.length === 1) throw error;
               worst = Math.max(worst, context.out.error(error).exitCode);
             }
           }
+          if (context.out.json) context.out.document({ removed });
           return worst;
         }),
       ),

@@ -1,5 +1,5 @@
 /** `ibex target list`: where metadata and file data are kept. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { ClusterMap, TargetEntry } from '../../wire/cluster-map.js';
 import { mgmt } from '../../wire/messages.js';
 import { withCluster } from '../connections.js';
@@ -25,7 +25,7 @@ function columns(map: ClusterMap): readonly Column<TargetEntry>[] {
 }
 
 export function define(command: Command): void {
-  command.option('--kind <kind>', 'only targets of this kind: meta or storage').action(
+  command.addOption(new Option('--kind <kind>', 'only targets of this kind').choices(['meta', 'storage'])).action(
     action<{ kind?: string }>((context, { kind }) =>
       withCluster(context, async (cluster) => {
         const { usage } = await cluster.mgmtd(mgmt.usage, {});
