@@ -69,10 +69,11 @@ async function startTarget(options: MetaTargetOptions, store: Store): Promise<Me
   const service: Service = new Service(state, answers, remover);
   if (!isNew) orphans.startGrace(state, limits.openGraceMs);
   remover.wake();
-  // Creating waits for it, nothing else does.
-  void state.fids.ready();
+  // Creating waits for sequences of mgmtd, nothing else does.
+  await state.fids.start();
   return {
     service,
+    ready: () => state.fids.ready(),
     usage: () => usage(options.folder, service),
     close: async () => {
       orphans.close();

@@ -125,6 +125,8 @@ export interface MetaService {
 
 export interface MetaTarget {
   readonly service: MetaService;
+  /** Settles when files can be created, which a new target learns from mgmtd. */
+  ready(): Promise<void>;
   /** Room of the file system under the folder, for heartbeats. */
   usage(): Promise<{ bytesTotal: number; bytesFree: number; inodesTotal: number; inodesFree: number }>;
   /** Applies and syncs everything, then frees the folder. */

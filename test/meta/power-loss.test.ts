@@ -1,10 +1,14 @@
 /** What a power cut takes back: log entries that were not yet on disk, and nothing that follows from them may have happened. */
 import { join } from 'node:path';
 import t from 'tap';
-import { ROOT_FID } from '../../src/wire/fid.js';
+import type { FidAllocator } from '../../src/meta/fid-allocator.js';
+import type { Store } from '../../src/meta/store/store.js';
+import { type Fid, ROOT_FID } from '../../src/wire/fid.js';
 import { holdSyncs, powerLoss, releaseSyncs } from './held-disk.js';
 
-const { openTarget, testFolder, until } = await import('./support.js');
+const { crc32c, openTarget, silent, testFolder, until } = await import('./support.js');
+const { FidAllocator: FidAllocatorClass } = await import('../../src/meta/fid-allocator.js');
+const { Store: StoreClass } = await import('../../src/meta/store/store.js');
 
 const user = { uid: 1000, gid: 100 };
 const root = ROOT_FID;
@@ -33,7 +37,58 @@ t.test('chunks stay until the removal of their file is on disk', async (t) => {
   await m.target.close();
 
   const again = await openTarget(join(folder, 'b'), logOnly);
-  for (const name of files) t.match(await again.call('lookup', { parent: root, name }), { attributes: { links: 1 } }, `${name} is there again`);
+  for (const name of files)
+    t.match(await again.call('lookup', { parent: root, name }), { attributes: { links: 1 } }, `${name} is there again`);
   t.strictSame(again.chunks.calls, []);
   await again.target.close();
+});
+
+t.test('FIDs are handed out when their reservation is on disk', async (t) => {
+  const folder = testFolder(t);
+  const seen = new Set<Fid>();
+  let sequence = 0;
+  const grant = async (count: number): Promise<{ first: number; last: number }> => {
+    sequence += count;
+    return { first: sequence - count + 1, last: sequence };
+  };
+  const block = 1 << 18;
+  const take = (fids: FidAllocator): void => {
+    const fid = fids.next();
+    if (seen.has(fid)) t.fail(`FID ${fid} again`);
+    seen.add(fid);
+  };
+  const start = async (name: string): Promise<{ store: Store; fids: FidAllocator }> => {
+    const store = await StoreClass.open({ folder: join(folder, name), logger: silent, crc32c, groupBytes: () => 1, ...logOnly });
+    const fids = new FidAllocatorClass(store, grant, silent, block);
+    await fids.start();
+    await fids.ready();
+    return { store, fids };
+  };
+  // Six blocks with four to a sequence: power is lost before and after the second sequence.
+  for (let round = 0; round < 6; round++) {
+    const { store, fids } = await start(String(round));
+    holdSyncs();
+    // A sequence has one object less than its blocks.
+    for (let index = 1; index < block; index++) take(fids);
+    if (round !== 3) take(fids);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    t.throws(() => fids.next(), { code: 'EAGAIN', message: /disk/ }, 'none before it is on disk');
+    powerLoss(join(folder, String(round)), join(folder, String(round + 1)));
+    releaseSyncs();
+    await fids.close();
+    await store.close();
+  }
+  t.equal(seen.size, 6 * block - 1);
+
+  const { store, fids } = await start('6');
+  for (let index = 0; index < 5 * block; index++) {
+    take(fids);
+    if (index % (block / 4) !== 0) continue;
+    await new Promise((resolve) => setTimeout(resolve));
+    await store.syncLog();
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  t.equal(seen.size, 11 * block - 1, 'nobody waits while the disk keeps up');
+  await fids.close();
+  await store.close();
 });

@@ -136,7 +136,7 @@ export async function openTarget(folder: string, more: Partial<MetaTargetOptions
     ...more,
   });
   const { service } = target;
-  await new Promise((resolve) => setImmediate(resolve));
+  if (more.grantSequences === undefined) await target.ready();
   return {
     target,
     chunks,
