@@ -60,11 +60,8 @@ export interface NativeRuntime {
    */
   registerBuffer(buffer: ArrayBuffer | Uint8Array): number;
   releaseBuffer(slot: number): void;
-  /** All pool memory, as one ArrayBuffer for its whole life; parts of it are lent by allocatePool. */
+  /** All pool memory, as one ArrayBuffer for its whole life. */
   readonly poolMemory: ArrayBuffer;
-  /** Offset in poolMemory of a block of at least `bytes` (up to 4 MiB), or -1 when none is free. */
-  allocatePool(bytes: number): number;
-  freePool(offset: number): void;
   mountFuse(mountpoint: string, options: FuseMountOptions): number;
   /** In the background; ends in a fuseClosed event. lazy: also while files are open. */
   unmountFuse(session: number, lazy: boolean): void;

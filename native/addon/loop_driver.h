@@ -1,5 +1,6 @@
 // Lets Node's event loop drive the loop reactor, and wakes it for records that other threads put into the
-// event ring. JavaScript is called once per batch.
+// event ring. JavaScript is called once per batch. Holds the end of its environment (a worker's, or the
+// process's) back until libuv has let go of its handles.
 #pragma once
 
 #include <napi.h>
@@ -7,6 +8,7 @@
 
 #include <atomic>
 #include <functional>
+#include <optional>
 #include <thread>
 
 #include "runtime/event_ring.h"
@@ -16,8 +18,9 @@ namespace ibexfs {
 
 class LoopDriver {
  public:
-  // The driver lives until close(); libuv frees its handles a turn later.
-  static LoopDriver* create(Napi::Env env, Napi::Function on_events);
+  // The driver lives until close(); libuv frees its handles a turn later. `on_end` is called when the
+  // environment ends before close(), which it has to call.
+  static LoopDriver* create(Napi::Env env, Napi::Function on_events, std::function<void()> on_end);
 
   // Once the reactor and the ring exist. False: libuv refused the descriptor.
   bool start(Reactor& reactor, EventRing& ring);
@@ -27,15 +30,18 @@ class LoopDriver {
   void close();
 
  private:
-  LoopDriver(Napi::Env env, Napi::Function on_events);
+  LoopDriver(Napi::Env env, Napi::Function on_events, std::function<void()> on_end);
   ~LoopDriver() = default;
   void round();
   void deliver();
   static void handle_closed(uv_handle_t* handle);
+  static void environment_ends(napi_async_cleanup_hook_handle hook, void* self);
 
   Napi::Env env_;
   Napi::FunctionReference on_events_;
-  Napi::AsyncContext context_;
+  std::function<void()> on_end_;
+  std::optional<Napi::AsyncContext> context_;
+  napi_async_cleanup_hook_handle hook_ = nullptr;
   uv_async_t async_{};
   uv_poll_t poll_{};
   Reactor* reactor_ = nullptr;

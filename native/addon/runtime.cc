@@ -1,5 +1,8 @@
 #include "addon/runtime.h"
 
+#include <bit>
+#include <cmath>
+
 #include "runtime/metrics.h"
 
 namespace ibexfs {
@@ -33,6 +36,34 @@ uint64_t number_option(const Napi::Object& options, const char* name) {
 }
 
 bool flag_option(const Napi::Object& options, const char* name) { return options.Get(name).ToBoolean().Value(); }
+
+// What the sizes must be: a frame fits the ring and the command buffer several times over, a block the pool.
+constexpr uint64_t kEventRingBytesMin = 4U << 20;
+constexpr uint64_t kEventRingBytesMax = 1U << 30;  // positions in it are 32-bit numbers
+constexpr uint64_t kCommandBytesMin = 2 * uint64_t{wire::kRpcBodyBytesMax};
+constexpr uint64_t kCommandBytesMax = 1U << 30;
+constexpr uint64_t kBufferBytesMin = BufferPool::kBlockBytesMax;
+constexpr uint64_t kBufferBytesMax = uint64_t{1} << 40;
+
+std::string fault_of_size(const Napi::Object& given, const char* name, uint64_t smallest, uint64_t largest) {
+  const Napi::Value value = given.Get(name);
+  const double bytes = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
+  if (bytes >= static_cast<double>(smallest) && bytes <= static_cast<double>(largest) && bytes == std::floor(bytes)) return {};
+  return std::string(name) + " is " + value.ToString().Utf8Value() + ", expected a whole number of bytes from " +
+         std::to_string(smallest) + " to " + std::to_string(largest);
+}
+
+// Empty when the options can be used.
+std::string fault_of(const Napi::Object& given) {
+  std::string fault = fault_of_size(given, "eventRingBytes", kEventRingBytesMin, kEventRingBytesMax);
+  const uint64_t ring_bytes = number_option(given, "eventRingBytes");
+  if (fault.empty() && !std::has_single_bit(ring_bytes)) {
+    fault = "eventRingBytes is " + std::to_string(ring_bytes) + ", expected a power of two";
+  }
+  if (fault.empty()) fault = fault_of_size(given, "commandBytes", kCommandBytesMin, kCommandBytesMax);
+  if (fault.empty()) fault = fault_of_size(given, "bufferBytes", kBufferBytesMin, kBufferBytesMax);
+  return fault;
+}
 
 CoreOptions core_options(const Napi::Object& given) {
   CoreOptions options;
@@ -78,8 +109,6 @@ Napi::Function RuntimeObject::define(Napi::Env env) {
                       InstanceMethod("settleFile", &Self::settle_file),
                       InstanceMethod("registerBuffer", &Self::register_buffer),
                       InstanceMethod("releaseBuffer", &Self::release_buffer),
-                      InstanceMethod("allocatePool", &Self::allocate_pool),
-                      InstanceMethod("freePool", &Self::free_pool),
                       InstanceMethod("mountFuse", &Self::mount_fuse),
                       InstanceMethod("unmountFuse", &Self::unmount_fuse),
                       InstanceMethod("invalidateInode", &Self::invalidate_inode),
@@ -94,8 +123,13 @@ RuntimeObject::RuntimeObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<
     Napi::TypeError::New(env, "createRuntime(options, onEvents)").ThrowAsJavaScriptException();
     return;
   }
-  driver_ = LoopDriver::create(env, info[1].As<Napi::Function>());
-  Result<std::unique_ptr<Core>> core = Core::create(core_options(info[0].As<Napi::Object>()), [driver = driver_] { driver->wake(); });
+  const Napi::Object given = info[0].As<Napi::Object>();
+  if (const std::string fault = fault_of(given); !fault.empty()) {
+    throw_status(env, Status(StatusCode::kInvalid, "createRuntime: " + fault));
+    return;
+  }
+  driver_ = LoopDriver::create(env, info[1].As<Napi::Function>(), [this] { shut_down(); });
+  Result<std::unique_ptr<Core>> core = Core::create(core_options(given), [driver = driver_] { driver->wake(); });
   if (!core.ok()) {
     shut_down();
     throw_status(env, core.status());
@@ -107,7 +141,6 @@ RuntimeObject::RuntimeObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<
     throw_status(env, Status(StatusCode::kInternal, "the event loop cannot watch the reactor's descriptor"));
     return;
   }
-  napi_add_env_cleanup_hook(env, environment_ends, this);
   Napi::Object object = info.This().As<Napi::Object>();
   object.Set("events", share(env, core_->ring().memory(), core_->ring().memory_bytes(), core_->shared_ring()));
   object.Set("commands", share(env, core_->commands(), core_->command_bytes(), core_->shared_commands()));
@@ -116,12 +149,7 @@ RuntimeObject::RuntimeObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<
                                  core_->shared_file_states()));
 }
 
-RuntimeObject::~RuntimeObject() {
-  napi_remove_env_cleanup_hook(Env(), environment_ends, this);
-  shut_down();
-}
-
-void RuntimeObject::environment_ends(void* self) { static_cast<RuntimeObject*>(self)->shut_down(); }
+RuntimeObject::~RuntimeObject() { shut_down(); }
 
 void RuntimeObject::shut_down() {
   if (core_) core_->close();
@@ -289,17 +317,6 @@ Napi::Value RuntimeObject::release_buffer(const Napi::CallbackInfo& info) {
   IBEXFS_NEED_CORE(info);
   core_->release_memory(u32(info, 0));
   reap();
-  return info.Env().Undefined();
-}
-
-Napi::Value RuntimeObject::allocate_pool(const Napi::CallbackInfo& info) {
-  IBEXFS_NEED_CORE(info);
-  return Napi::Number::New(info.Env(), static_cast<double>(core_->allocate_pool(u64(info, 0))));
-}
-
-Napi::Value RuntimeObject::free_pool(const Napi::CallbackInfo& info) {
-  IBEXFS_NEED_CORE(info);
-  core_->free_pool(u64(info, 0));
   return info.Env().Undefined();
 }
 

@@ -38,8 +38,6 @@ class RuntimeObject : public Napi::ObjectWrap<RuntimeObject> {
   Napi::Value settle_file(const Napi::CallbackInfo& info);
   Napi::Value register_buffer(const Napi::CallbackInfo& info);
   Napi::Value release_buffer(const Napi::CallbackInfo& info);
-  Napi::Value allocate_pool(const Napi::CallbackInfo& info);
-  Napi::Value free_pool(const Napi::CallbackInfo& info);
   Napi::Value mount_fuse(const Napi::CallbackInfo& info);
   Napi::Value unmount_fuse(const Napi::CallbackInfo& info);
   Napi::Value invalidate_inode(const Napi::CallbackInfo& info);
@@ -47,7 +45,6 @@ class RuntimeObject : public Napi::ObjectWrap<RuntimeObject> {
   Napi::Value metrics(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
-  static void environment_ends(void* self);
   void shut_down();
   void reap();
   Napi::Value check(const Napi::CallbackInfo& info, const Status& status);

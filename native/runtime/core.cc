@@ -70,7 +70,6 @@ void Core::close() {
   files_.reset();
   chunk_client_.reset();
   loop_.reset();
-  lent_.clear();
 }
 
 Result<std::pair<uint32_t, uint16_t>> Core::listen(const std::string& host, uint16_t port, bool on_threads) {
@@ -96,22 +95,25 @@ Result<ConnectionId> Core::connect(const std::string& host, uint16_t port, int r
   Result<std::shared_ptr<Connection>> connection =
       connect_tcp(driving, next_connection_id(), host, port, *routers_[index], connections_);
   if (!connection.ok()) return connection.status();
-  connections_.add(connection.value());
   return connection.value()->id();
 }
 
+// All reactors or none: no router sees a server that is not there to stay.
 Status Core::serve_chunks() {
   if (chunk_server_) return {};
   auto server = std::make_unique<ChunkServer>(options_.chunk_server, *ring_, *pool_);
-  if (threads_.empty()) {
-    if (Status status = server->attach(*loop_); !status.ok()) return status;
-    routers_[0]->serve_chunks(&server->handler(*loop_));
-  }
-  for (size_t i = 0; i < threads_.size(); i++) {
+  Status status;
+  if (threads_.empty()) status = server->attach(*loop_);
+  for (size_t i = 0; i < threads_.size() && status.ok(); i++) {
     Reactor& reactor = threads_[i]->reactor();
-    if (Status status = run_on(reactor, [&] { return server->attach(reactor); }); !status.ok()) return status;
-    routers_[i + 1]->serve_chunks(&server->handler(reactor));
+    status = run_on(reactor, [&] { return server->attach(reactor); });
   }
+  if (!status.ok()) {
+    server->stop();
+    return status;
+  }
+  if (threads_.empty()) routers_[0]->serve_chunks(&server->handler(*loop_));
+  for (size_t i = 0; i < threads_.size(); i++) routers_[i + 1]->serve_chunks(&server->handler(threads_[i]->reactor()));
   chunk_server_ = std::move(server);
   return {};
 }
@@ -149,17 +151,6 @@ uint32_t Core::register_memory(RegisteredMemory memory) {
 void Core::release_memory(uint32_t slot) {
   if (slot != 0) memories_.erase(slot);
 }
-
-int64_t Core::allocate_pool(size_t bytes) {
-  if (bytes == 0 || bytes > BufferPool::kBlockBytesMax) return -1;
-  Buffer block = pool_->allocate(bytes);
-  if (!block) return -1;
-  const int64_t offset = block.data() - pool_->arena();
-  lent_.emplace(static_cast<uint64_t>(offset), std::move(block));
-  return offset;
-}
-
-void Core::free_pool(uint64_t offset) { lent_.erase(offset); }
 
 Result<uint32_t> Core::mount(const std::string& mountpoint, const MountOptions& mount, FuseOptions options) {
   Result<FuseMount> mounted = mount_fuse(mountpoint, mount);

@@ -70,8 +70,6 @@ class Core {
 
   uint32_t register_memory(RegisteredMemory memory);
   void release_memory(uint32_t slot);
-  int64_t allocate_pool(size_t bytes);
-  void free_pool(uint64_t offset);
 
   Result<uint32_t> mount(const std::string& mountpoint, const MountOptions& mount, FuseOptions options);
   // In the background; ends in a fuseClosed event.
@@ -107,7 +105,6 @@ class Core {
   std::vector<std::unique_ptr<ReactorThread>> threads_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unordered_map<uint32_t, RegisteredMemory> memories_;
-  std::unordered_map<uint64_t, Buffer> lent_;  // offset in the pool -> block
   struct Session {
     std::unique_ptr<FuseSession> fuse;
     std::thread stopper;

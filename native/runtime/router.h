@@ -19,14 +19,15 @@ class ConnectionTable : public ConnectionObserver {
  public:
   explicit ConnectionTable(EventRing& ring) : ring_(ring) {}
 
+  void on_created(const std::shared_ptr<Connection>& connection) override { add(connection); }
   void on_accepted(const std::shared_ptr<Connection>& connection, uint32_t listener) override;
   void on_connected(const std::shared_ptr<Connection>& connection) override;
-  void add(const std::shared_ptr<Connection>& connection);
   void closed(const std::shared_ptr<Connection>& connection, const Status& reason);
   std::shared_ptr<Connection> find(ConnectionId id) const;
   std::vector<std::shared_ptr<Connection>> all() const;
 
  private:
+  void add(const std::shared_ptr<Connection>& connection);
   void report(wire::EventKind kind, const Connection& connection, uint32_t listener, const Status& status, std::string_view text);
 
   EventRing& ring_;

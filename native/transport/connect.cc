@@ -29,6 +29,7 @@ Result<std::shared_ptr<Connection>> connect_tcp(Reactor& reactor, ConnectionId i
   if (connect(socket.get(), address.value().get(), address.value().length) != 0 && errno != EINPROGRESS) error = errno;
   auto connection = std::make_shared<TcpConnection>(id, peer, std::move(socket),
                                                     TcpConnection::Environment{reactor, handler, observer, limits});
+  observer.on_created(connection);
   connection->start_connecting(error);
   return std::shared_ptr<Connection>(std::move(connection));
 }

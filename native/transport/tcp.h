@@ -22,12 +22,15 @@ ConnectionId next_connection_id();
 class ConnectionObserver {
  public:
   virtual ~ConnectionObserver() = default;
+  // By connect_tcp, in the thread that called it, before the connection can do anything: on_closed, for one,
+  // may run on the reactor before connect_tcp has returned.
+  virtual void on_created(const std::shared_ptr<Connection>& /*connection*/) {}
   virtual void on_accepted(const std::shared_ptr<Connection>& connection, uint32_t listener) = 0;
   virtual void on_connected(const std::shared_ptr<Connection>& connection) = 0;
 };
 
 // Any thread. Starts connecting; later either observer.on_connected or, with the reason,
-// handler.on_closed is called on the reactor, never before this returns. Frames may be sent at once: they
+// handler.on_closed is called on the reactor, never before observer.on_created has returned. Frames may be sent at once: they
 // wait for the connection. `host` is a numeric IPv4 or IPv6 address. The reactor, the handler and the
 // observer outlive the connection.
 Result<std::shared_ptr<Connection>> connect_tcp(Reactor& reactor, ConnectionId id, const std::string& host, uint16_t port,
