@@ -11,11 +11,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 #include <vector>
 
 #include "base/unique_fd.h"
@@ -91,13 +94,34 @@ Result<FuseMount> mount_as_root(const std::string& path, const MountOptions& opt
     if (error == ENODEV) return Status(StatusCode::kNoEntry, what + ": this kernel has no FUSE (modprobe fuse)");
     return Status::from_errno(error, what);
   }
-  return FuseMount{device.release(), path, false};
+  return FuseMount{device.release(), path, false, {}};
 }
 
 struct HelperOutcome {
   int exit_code = -1;
   std::string messages;  // what it wrote to standard error
 };
+
+// Its exit code; -1 when it had to be killed at `end`. One that even SIGKILL does not end (it hangs in the
+// kernel) is left behind.
+int end_helper(pid_t child, std::chrono::steady_clock::time_point end) {
+  constexpr std::chrono::milliseconds kPoll{2};
+  constexpr std::chrono::seconds kKilledWait{1};
+  bool killed = false;
+  while (true) {
+    int status = 0;
+    const pid_t ended = waitpid(child, &status, WNOHANG);
+    if (ended == child) return !killed && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    if (ended < 0 && errno != EINTR) return -1;
+    if (std::chrono::steady_clock::now() >= end) {
+      if (killed) return -1;
+      kill(child, SIGKILL);
+      killed = true;
+      end = std::chrono::steady_clock::now() + kKilledWait;
+    }
+    std::this_thread::sleep_for(kPoll);
+  }
+}
 
 // Runs fusermount3 with `channel` (or -1) as its _FUSE_COMMFD.
 Result<HelperOutcome> run_helper(const std::vector<std::string>& words, int channel) {
@@ -133,20 +157,18 @@ Result<HelperOutcome> run_helper(const std::vector<std::string>& words, int chan
   char text[512];
   pollfd readable{read_end.get(), POLLIN, 0};
   // A helper that hangs is not waited for for ever; closing its pipe does not end it, so it is ended.
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kHelperTimeoutMs);
   while (true) {
-    if (poll(&readable, 1, kHelperTimeoutMs) <= 0) {
-      if (errno == EINTR) continue;
-      kill(child, SIGKILL);
-      break;
-    }
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+    const int ready = poll(&readable, 1, static_cast<int>(std::max<int64_t>(left.count(), 0)));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0) break;
     const ssize_t bytes = read(read_end.get(), text, sizeof(text));
+    if (bytes < 0 && errno == EINTR) continue;
     if (bytes <= 0) break;
     if (outcome.messages.size() < 4096) outcome.messages.append(text, static_cast<size_t>(bytes));
   }
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  outcome.exit_code = end_helper(child, end);
   while (!outcome.messages.empty() && outcome.messages.back() == '\n') outcome.messages.pop_back();
   return outcome;
 }
@@ -190,7 +212,16 @@ Result<FuseMount> mount_by_helper(const std::string& path, const MountOptions& o
       text += "; users need read and write access to /dev/fuse, or mount as root";
     return Status(StatusCode::kNotPermitted, std::move(text));
   }
-  return FuseMount{device, path, true};
+  return FuseMount{device, path, true, {}};
+}
+
+// Device numbers are given out again, so one alone does not tell our mount from its successor; the descriptor
+// says whether the kernel has ended our session.
+bool stands_at_its_path(const FuseMount& mount) {
+  pollfd session{mount.fd, POLLIN, 0};
+  if (poll(&session, 1, 0) > 0 && (session.revents & POLLERR) != 0) return false;
+  const auto standing = find_mount(mount.mountpoint);
+  return standing && standing->type == kFilesystemType && (mount.device.empty() || standing->device == mount.device);
 }
 
 }  // namespace
@@ -202,11 +233,16 @@ Result<FuseMount> mount_fuse(const std::string& mountpoint, const MountOptions& 
   }
   auto path = check_mountpoint(mountpoint, options);
   if (!path.ok()) return path.status();
-  return geteuid() == 0 ? mount_as_root(path.value(), options) : mount_by_helper(path.value(), options);
+  auto mount = geteuid() == 0 ? mount_as_root(path.value(), options) : mount_by_helper(path.value(), options);
+  if (!mount.ok()) return mount.status();
+  FuseMount made = mount.take();
+  if (const auto entry = find_mount(made.mountpoint)) made.device = entry->device;
+  return made;
 }
 
 Status unmount_fuse(const FuseMount& mount, Unmount how) {
   const std::string what = "unmount " + mount.mountpoint;
+  if (!stands_at_its_path(mount)) return {};
   if (geteuid() != 0) {
     std::vector<std::string> words{"fusermount3", "-u", "-q"};
     if (how == Unmount::kDetach) words.emplace_back("-z");

@@ -22,6 +22,7 @@ struct FuseMount {
   int fd = -1;             // of /dev/fuse; the session closes it
   std::string mountpoint;  // absolute, links resolved
   bool by_helper = false;  // mounted by fusermount3
+  std::string device;      // "major:minor" in the mount table, one thing by which unmount_fuse knows it again
 };
 
 // Blocks for as long as mount(2) or fusermount3 takes; the kernel's first request waits on the descriptor
@@ -32,6 +33,7 @@ enum class Unmount {
   kWhenIdle,  // fails with "in use" while files are open below it
   kDetach,    // vanishes from the tree now; as root also cuts off processes that still have files open
 };
+// Does nothing when the mount is gone or covered: what stands at its path now is somebody else's.
 // Do not call it on a thread that answers this mount's requests.
 Status unmount_fuse(const FuseMount& mount, Unmount how);
 
