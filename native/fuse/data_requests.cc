@@ -18,6 +18,15 @@ struct DataRequest {
   RequestOrigin origin;
   Buffer buffer;
   uint32_t length = 0;
+  std::unique_ptr<uint8_t[]> spare;  // instead of buffer: a WRITE for which the pool had no block
+
+  DataRequest(std::shared_ptr<FuseSession::Core> session, const RequestOrigin& from, Buffer memory, uint32_t bytes)
+      : core(std::move(session)), origin(from), buffer(std::move(memory)), length(bytes) {}
+  ~DataRequest() {
+    if (spare) --core->spare_writes;
+  }
+  DataRequest(const DataRequest&) = delete;
+  DataRequest& operator=(const DataRequest&) = delete;
 };
 
 int error_of(const FileOutcome& outcome) {
@@ -43,12 +52,58 @@ void FuseWorker::read_request(const RequestOrigin& origin) {
   fuse_read_in args;
   if (!arguments(args) || args.size > kFuseDataBytesMax || args.fh > UINT32_MAX) return core_->answer(origin, EINVAL);
   if (args.size == 0) return core_->answer(origin, 0);
-  Buffer buffer = allocate(args.size);
-  if (!buffer) return core_->answer(origin, EIO);  // stopping
-  auto request = std::make_shared<DataRequest>(core_, origin, std::move(buffer), args.size);
+  if (Buffer buffer = core_->buffers.allocate(args.size)) return core_->start_read(origin, args, std::move(buffer));
+  // What holds the pool's blocks may wait for the frames that this thread holds back.
+  batch_->flush();
+  core_->park_read(origin, args);
+}
+
+void FuseSession::Core::start_read(const RequestOrigin& origin, const fuse_read_in& args, Buffer buffer) {
+  auto request = std::make_shared<DataRequest>(shared_from_this(), origin, std::move(buffer), args.size);
   DataRequest* open = request.get();
-  core_->files.read(static_cast<FileId>(args.fh), args.offset, {open->buffer.data(), args.size}, std::move(request),
-                    [open](const FileOutcome& outcome) { answer_read(*open, outcome); });
+  files.read(static_cast<FileId>(args.fh), args.offset, {open->buffer.data(), args.size}, std::move(request),
+             [open](const FileOutcome& outcome) { answer_read(*open, outcome); });
+}
+
+void FuseSession::Core::park_read(const RequestOrigin& origin, const fuse_read_in& args) {
+  {
+    const std::lock_guard lock(parked_mutex_);
+    parked_.push_back({origin, args});
+  }
+  serve_parked();
+}
+
+void FuseSession::Core::ask_for_block() {
+  if (std::exchange(block_asked_, true)) return;
+  buffers.when_available([weak = weak_from_this()] {
+    const auto core = weak.lock();
+    if (!core) return;
+    {
+      const std::lock_guard lock(core->parked_mutex_);
+      core->block_asked_ = false;
+    }
+    core->serve_parked();
+  });
+}
+
+void FuseSession::Core::serve_parked() {
+  std::unique_lock lock(parked_mutex_);
+  block_given_back_ = true;
+  if (serving_parked_) return;
+  serving_parked_ = true;
+  while (std::exchange(block_given_back_, false) && !stopping) {
+    if (!parked_.empty()) ask_for_block();  // before the last try, so that no block is missed
+    while (!parked_.empty()) {
+      Buffer buffer = buffers.allocate(parked_.front().args.size);
+      if (!buffer) break;
+      const ParkedRead next = parked_.front();
+      parked_.pop_front();
+      lock.unlock();
+      start_read(next.origin, next.args, std::move(buffer));
+      lock.lock();
+    }
+  }
+  serving_parked_ = false;
 }
 
 void FuseWorker::write_request(const RequestOrigin& origin, const fuse_in_header& header) {
@@ -59,23 +114,41 @@ void FuseWorker::write_request(const RequestOrigin& origin, const fuse_in_header
   const auto file = static_cast<FileId>(args.fh);
   if ((args.write_flags & FUSE_WRITE_KILL_SUIDGID) != 0 && core_->files.take_clear_set_id(file))
     clear_set_id(header.nodeid, header);
-  Buffer buffer;
-  if (args.size <= kCopiedWriteBytesMax) {
-    buffer = allocate(std::max<size_t>(args.size, 1));
-    if (!buffer) return core_->answer(origin, EIO);  // stopping
-    std::memcpy(buffer.data(), data_.data(), args.size);
-  } else {
-    buffer = std::move(data_);
-  }
-  auto request = std::make_shared<DataRequest>(core_, origin, std::move(buffer), args.size);
+  auto request = std::make_shared<DataRequest>(core_, origin, Buffer(), args.size);
   DataRequest* open = request.get();
-  const Bytes data{open->buffer.data(), args.size};
+  if (!keep_write(args.size, open->buffer, open->spare)) return core_->answer(origin, EIO);  // stopping
+  const Bytes data{open->spare ? open->spare.get() : open->buffer.data(), args.size};
   const auto done = [open](const FileOutcome& outcome) { answer_write(*open, outcome); };
   if (core_->options.write_behind && (args.flags & (O_DIRECT | O_SYNC | O_DSYNC)) == 0) {
-    core_->files.write_behind(file, args.offset, data, std::move(request), open->buffer.capacity(), done);
+    core_->files.write_behind(file, args.offset, data, std::move(request),
+                              open->spare ? size_t{kFuseDataBytesMax} : open->buffer.capacity(), done);
   } else {
     core_->files.write(file, args.offset, data, std::move(request), done);
   }
+}
+
+bool FuseWorker::keep_write(uint32_t bytes, Buffer& buffer, std::unique_ptr<uint8_t[]>& spare) {
+  if (data_ && bytes > kCopiedWriteBytesMax) {
+    buffer = std::move(data_);
+    return true;
+  }
+  buffer = core_->buffers.allocate(std::max<size_t>(bytes, 1));
+  if (!buffer && core_->spare_writes.fetch_add(1) < kSpareWritesMax) {
+    if (data_) {
+      spare = make_spare();
+      std::memcpy(spare.get(), data_.data(), bytes);
+    } else {
+      spare = std::exchange(spare_, make_spare());
+    }
+    return true;
+  }
+  if (!buffer) {
+    --core_->spare_writes;
+    buffer = allocate(std::max<size_t>(bytes, 1));
+    if (!buffer) return false;
+  }
+  std::memcpy(buffer.data(), received(), bytes);
+  return true;
 }
 
 void FuseWorker::seek_request(const RequestOrigin& origin) {

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -25,6 +26,11 @@ inline constexpr uint32_t kFuseDataBytesMax = 1U << 20;
 inline constexpr uint16_t kFusePagesMax = 256;
 // A WRITE no larger than this is copied to a buffer of its size, so that the large receive buffer serves on.
 inline constexpr uint32_t kCopiedWriteBytesMax = 64U << 10;
+
+// WRITEs that may stay in receive memory when the pool is full (each up to kFuseDataBytesMax), before the
+// FUSE threads wait for the pool with them. More writers than this on dead targets delay names too, until
+// their requests time out.
+inline constexpr uint32_t kSpareWritesMax = 64;
 
 struct FuseSession::Core : std::enable_shared_from_this<Core> {
   Core(FuseMount mounted, const FuseOptions& chosen, FileTable& file_table, BufferPool& pool, EventSink& event_sink);
@@ -60,6 +66,12 @@ struct FuseSession::Core : std::enable_shared_from_this<Core> {
   std::atomic<bool> stopping{false};
   std::atomic<bool> closed_reported{false};
 
+  // READs that found no block in the pool. They hold no memory, so no thread waits with them.
+  void park_read(const RequestOrigin& origin, const fuse_read_in& args);
+  void start_read(const RequestOrigin& origin, const fuse_read_in& args, Buffer buffer);
+  // WRITEs whose data stays in the memory it was received into, outside the pool; bounded by kSpareWritesMax.
+  std::atomic<uint32_t> spare_writes{0};
+
   std::atomic<uint64_t> requests{0};
   std::atomic<uint64_t> name_requests{0};
   std::atomic<uint64_t> bytes_read{0};
@@ -67,6 +79,18 @@ struct FuseSession::Core : std::enable_shared_from_this<Core> {
 
  private:
   bool prepare(const RequestOrigin& origin, uint32_t opcode, NameRequest& request);
+  struct ParkedRead {
+    RequestOrigin origin;
+    fuse_read_in args;
+  };
+  void serve_parked();
+  void ask_for_block();  // with parked_mutex_
+
+  std::mutex parked_mutex_;
+  std::deque<ParkedRead> parked_;  // one a reader that waits; the kernel bounds those
+  bool serving_parked_ = false;    // what is given back meanwhile is seen by who serves
+  bool block_given_back_ = false;
+  bool block_asked_ = false;
 };
 
 }  // namespace ibexfs

@@ -51,11 +51,8 @@ FuseWorker::Round FuseWorker::serve_queue() {
   batch_ = &batch;
   Round round = Round::kMore;
   for (int served = 0; served < kBatchRequests && round == Round::kMore; ++served) {
-    if (!data_ && !(data_ = allocate(kFuseDataBytesMax))) {
-      round = Round::kEnd;
-      break;
-    }
-    const iovec parts[] = {{head_.data(), head_.size()}, {data_.data(), kFuseDataBytesMax}};
+    if (!data_) data_ = core_->buffers.allocate(kFuseDataBytesMax);
+    const iovec parts[] = {{head_.data(), head_.size()}, {received(), kFuseDataBytesMax}};
     const ssize_t bytes = readv(fd_, parts, 2);
     if (bytes >= 0) {
       dispatch(static_cast<size_t>(bytes));
@@ -78,7 +75,7 @@ Bytes FuseWorker::body() {
   // Only what is small comes here: WRITE data is used where it lies.
   if (joined_.empty()) {
     joined_.assign(head_.begin() + sizeof(fuse_in_header), head_.end());
-    joined_.insert(joined_.end(), data_.data(), data_.data() + (received_bytes_ - kHeadBytes));
+    joined_.insert(joined_.end(), received(), received() + (received_bytes_ - kHeadBytes));
   }
   return joined_;
 }

@@ -28,6 +28,8 @@ class FuseWorker {
 
   void read_request(const RequestOrigin& origin);
   void write_request(const RequestOrigin& origin, const fuse_in_header& header);
+  // The received data in memory that the WRITE keeps: a block of the pool, or spare memory when it has none.
+  bool keep_write(uint32_t bytes, Buffer& buffer, std::unique_ptr<uint8_t[]>& spare);
   void seek_request(const RequestOrigin& origin);
   void name_request(const RequestOrigin& origin, const fuse_in_header& header);
   void hand_over(const RequestOrigin& origin, uint32_t opcode, NameRequest& request);
@@ -39,6 +41,9 @@ class FuseWorker {
 
   // Waits until the pool has a block; empty when the session stops.
   Buffer allocate(size_t bytes);
+  static std::unique_ptr<uint8_t[]> make_spare() { return std::make_unique_for_overwrite<uint8_t[]>(kFuseDataBytesMax); }
+  // Where the request behind its head lies.
+  uint8_t* received() const { return data_ ? data_.data() : spare_.get(); }
   // The request behind its header, in one piece.
   Bytes body();
   template <typename Struct>
@@ -52,7 +57,9 @@ class FuseWorker {
   const std::shared_ptr<FuseSession::Core> core_;
   const int fd_;
   alignas(8) std::array<uint8_t, kHeadBytes> head_;
-  Buffer data_;  // kFuseDataBytesMax, taken by the WRITE that filled it
+  Buffer data_;  // kFuseDataBytesMax, taken by the WRITE that filled it; empty while the pool has none
+  // Receives while there is no data_: reading a request must not depend on the pool, which a dead target may fill.
+  std::unique_ptr<uint8_t[]> spare_ = make_spare();
   size_t received_bytes_ = 0;
   std::vector<uint8_t> joined_;
   std::vector<fuse_forget_one> forgets_;

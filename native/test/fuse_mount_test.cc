@@ -5,6 +5,7 @@
 #include <linux/fuse.h>
 #include <sys/fsuid.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -470,6 +471,59 @@ TEST_CASE("mount: unmounted by somebody else, the session reports its end") {
   Mounted mounted;
   REQUIRE(unmount_fuse(mounted.session->mount(), Unmount::kWhenIdle).ok());
   CHECK(wait_until([&] { return mounted.names->closed.load(); }));
+}
+
+TEST_CASE("mount: unmounting leaves alone what somebody mounted over it or in its place") {
+  if (!can_mount()) return;
+  Mounted mounted;
+  const FuseMount ours = mounted.session->mount();
+  CHECK(!ours.device.empty());
+  SUBCASE("over it") {}
+  SUBCASE("in its place") {
+    REQUIRE(unmount_fuse(ours, Unmount::kWhenIdle).ok());
+  }
+  REQUIRE(mount("none", mounted.folder.path().c_str(), "tmpfs", 0, "size=64k") == 0);
+  CHECK(unmount_fuse(ours, Unmount::kDetach).ok());
+  const auto standing = find_mount(mounted.folder.path());
+  REQUIRE(standing.has_value());
+  CHECK(standing->type == "tmpfs");
+  CHECK(umount2(mounted.folder.path().c_str(), 0) == 0);
+}
+
+TEST_CASE("mount: with every buffer taken, names are answered and writes accepted; reads wait for a buffer") {
+  if (!can_mount()) return;
+  Mounted mounted;
+  const std::string path = mounted.path("file");
+  std::vector<uint8_t> data(1U << 20);
+  fill_pattern(data, 12);
+  const UniqueFd file = open_file(path, O_RDWR | O_CREAT);
+  write_all(file, data, data.size());
+  drop_cache(file);
+  std::vector<Buffer> taken;
+  for (size_t bytes = BufferPool::kBlockBytesMax; bytes >= BufferPool::kBlockBytesMin; bytes /= 2) {
+    while (Buffer buffer = mounted.buffers.allocate(bytes)) taken.push_back(std::move(buffer));
+  }
+  std::vector<uint8_t> found(data.size());
+  std::atomic<int> done{0};
+  std::vector<std::thread> readers;
+  for (int reader = 0; reader < 4; ++reader) {  // more than there are FUSE threads
+    readers.emplace_back([&, reader] {
+      uint8_t byte = 0;
+      const off_t at = reader * 200'000;
+      if (pread(file.get(), &byte, 1, at) == 1 && byte == pattern_at(static_cast<uint64_t>(at), 12)) ++done;
+    });
+  }
+  struct stat status;
+  CHECK(stat(mounted.path("missing").c_str(), &status) == -1);
+  CHECK(mkdir(mounted.path("folder").c_str(), 0755) == 0);
+  CHECK(done == 0);
+  const UniqueFd other = open_file(mounted.path("other"), O_RDWR | O_CREAT);
+  write_all(other, data, 100'000);
+  CHECK(write(other.get(), "x", 1) == 1);
+  CHECK(fsync(other.get()) == 0);
+  taken.clear();
+  for (auto& reader : readers) reader.join();
+  CHECK(done == 4);
 }
 
 TEST_CASE("mount: without root it goes through fusermount3") {
