@@ -202,8 +202,7 @@ void ChunkClient::Core::look_at_timeouts() {
     TargetQueue::Expired expired = target->expire(now);
     report(*target, expired);
     for (const auto& connection : expired.to_close) {
-      connection->close(
-          Status(StatusCode::kTimedOut, "target " + std::to_string(target->id()) + " leaves requests unanswered"));
+      connection->close(Status(StatusCode::kTimedOut, "target " + std::to_string(target->id()) + " leaves requests unanswered"));
     }
     finish_all(expired.finished);
     pump(*target, nullptr);
@@ -216,8 +215,7 @@ void ChunkClient::Core::look_at_timeouts() {
 void ChunkClient::Core::report(const TargetQueue& target, const TargetQueue::Expired& expired) {
   const size_t count = expired.finished.size() + expired.to_close.size();
   if (count == 0) return;
-  std::string text = "target " + std::to_string(target.id()) + " did not answer " + std::to_string(count) +
-                     " chunk request(s)";
+  std::string text = "target " + std::to_string(target.id()) + " did not answer " + std::to_string(count) + " chunk request(s)";
   if (!expired.finished.empty()) {
     text += " within " + std::to_string(expired.finished.front().call->timeout.count()) + " ms";
     const PendingCall& first = *expired.finished.front().call;

@@ -219,8 +219,8 @@ TEST_CASE("file table: a failure of write-behind is reported by every flush unti
   const FileOutcome flushed = table.flush(file);
   CHECK(flushed.status == StatusCode::kNoSpace);
   CHECK(flushed.target == 2);
-  CHECK(table.flush(file).status == StatusCode::kNoSpace);                                       // another descriptor's close
-  CHECK(table.start_write(file, 0, 10, 1, true).wait().status == StatusCode::kOk);               // somebody was told
+  CHECK(table.flush(file).status == StatusCode::kNoSpace);                          // another descriptor's close
+  CHECK(table.start_write(file, 0, 10, 1, true).wait().status == StatusCode::kOk);  // somebody was told
   CHECK(table.sync(file).status == StatusCode::kNoSpace);
   CHECK(table.sync(file).status == StatusCode::kOk);
   CHECK(table.flush(file).status == StatusCode::kOk);
