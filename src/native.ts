@@ -63,7 +63,7 @@ export interface NativeRuntime {
   /** All pool memory, as one ArrayBuffer for its whole life. */
   readonly poolMemory: ArrayBuffer;
   mountFuse(mountpoint: string, options: FuseMountOptions): number;
-  /** In the background; ends in a fuseClosed event. lazy: also while files are open. */
+  /** In the background; ends in a fuseClosed event. lazy: also while files are open (otherwise that ends in a log event). */
   unmountFuse(session: number, lazy: boolean): void;
   invalidateInode(session: number, node: number, dataToo: boolean): void;
   invalidateEntry(session: number, parent: number, name: string): void;

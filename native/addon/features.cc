@@ -25,7 +25,8 @@ Feature probe_io_uring() {
   const UniqueFd ring(static_cast<int>(syscall(SYS_io_uring_setup, 4, &params)));
   if (ring.get() >= 0) return {"io_uring", true, "asynchronous disk I/O"};
   const std::string why = std::strerror(errno);
-  return {"io_uring", false, "io_uring_setup: " + why + "; disk threads are used instead (sysctl kernel.io_uring_disabled=0 allows it)"};
+  return {"io_uring", false,
+          "io_uring_setup: " + why + "; disk threads are used instead (sysctl kernel.io_uring_disabled=0 allows it)"};
 }
 
 Feature probe_fuse() {
@@ -51,12 +52,15 @@ Feature probe_memlock() {
   if (limit.rlim_cur == RLIM_INFINITY || geteuid() == 0) return {"memlock", true, "locked memory is not limited"};
   const std::string kilobytes = std::to_string(limit.rlim_cur / 1024) + " KiB";
   const bool enough = limit.rlim_cur >= (64U << 20);
-  return {"memlock", enough, "locked memory is limited to " + kilobytes + (enough ? "" : "; RDMA buffers need 64 MiB (ulimit -l, LimitMEMLOCK=)")};
+  return {"memlock", enough,
+          "locked memory is limited to " + kilobytes + (enough ? "" : "; RDMA buffers need 64 MiB (ulimit -l, LimitMEMLOCK=)")};
 }
 
 }  // namespace
 
-std::vector<Feature> probe_features() { return {probe_io_uring(), probe_fuse(), probe_verbs(), probe_memlock()}; }
+std::vector<Feature> probe_features() {
+  return {probe_io_uring(), probe_fuse(), probe_verbs(), probe_memlock()};
+}
 
 bool notify_service_manager(const std::string& text) {
   const char* path = std::getenv("NOTIFY_SOCKET");

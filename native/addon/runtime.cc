@@ -13,7 +13,8 @@ namespace {
 // for as long as JavaScript holds it.
 Napi::ArrayBuffer share(Napi::Env env, uint8_t* data, size_t bytes, std::shared_ptr<void> owner) {
   auto* kept = new std::shared_ptr<void>(std::move(owner));
-  return Napi::ArrayBuffer::New(env, data, bytes, [](Napi::Env, void*, std::shared_ptr<void>* hint) { delete hint; }, kept);
+  return Napi::ArrayBuffer::New(
+      env, data, bytes, [](Napi::Env, void*, std::shared_ptr<void>* hint) { delete hint; }, kept);
 }
 
 uint32_t u32(const Napi::CallbackInfo& info, size_t index) {
@@ -35,7 +36,9 @@ uint64_t number_option(const Napi::Object& options, const char* name) {
   return value.IsNumber() ? static_cast<uint64_t>(value.As<Napi::Number>().Int64Value()) : 0;
 }
 
-bool flag_option(const Napi::Object& options, const char* name) { return options.Get(name).ToBoolean().Value(); }
+bool flag_option(const Napi::Object& options, const char* name) {
+  return options.Get(name).ToBoolean().Value();
+}
 
 // What the sizes must be: a frame fits the ring and the command buffer several times over, a block the pool.
 constexpr uint64_t kEventRingBytesMin = 4U << 20;
@@ -149,7 +152,9 @@ RuntimeObject::RuntimeObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<
                                  core_->shared_file_states()));
 }
 
-RuntimeObject::~RuntimeObject() { shut_down(); }
+RuntimeObject::~RuntimeObject() {
+  shut_down();
+}
 
 void RuntimeObject::shut_down() {
   if (core_) core_->close();
@@ -174,10 +179,10 @@ Napi::Value RuntimeObject::check(const Napi::CallbackInfo& info, const Status& s
 }
 
 // After close() every call ends here.
-#define IBEXFS_NEED_CORE(info)                                                                   \
-  if (!core_) {                                                                                  \
+#define IBEXFS_NEED_CORE(info)                                                                      \
+  if (!core_) {                                                                                     \
     throw_status((info).Env(), Status(StatusCode::kShuttingDown, "the native runtime was closed")); \
-    return (info).Env().Undefined();                                                             \
+    return (info).Env().Undefined();                                                                \
   }
 
 Napi::Value RuntimeObject::flush(const Napi::CallbackInfo& info) {

@@ -14,7 +14,9 @@ namespace ibexfs {
 
 using Bytes = std::span<const uint8_t>;
 
-inline Bytes as_bytes(std::string_view text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
+inline Bytes as_bytes(std::string_view text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
 
 class EventSink {
  public:

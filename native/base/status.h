@@ -37,9 +37,18 @@ class [[nodiscard]] Result {
 
   bool ok() const { return value_.has_value(); }
   const Status& status() const { return status_; }
-  Value& value() { assert(ok()); return *value_; }
-  const Value& value() const { assert(ok()); return *value_; }
-  Value take() { assert(ok()); return std::move(*value_); }
+  Value& value() {
+    assert(ok());
+    return *value_;
+  }
+  const Value& value() const {
+    assert(ok());
+    return *value_;
+  }
+  Value take() {
+    assert(ok());
+    return std::move(*value_);
+  }
 
  private:
   std::optional<Value> value_;

@@ -20,6 +20,11 @@ class ChunkPeer {
  public:
   explicit ChunkPeer(std::weak_ptr<Connection> connection) : connection_(std::move(connection)) {}
 
+  // Its connection is gone: what it asked for and has not begun must not happen after requests that the same
+  // client sends over its next one.
+  void close() { closed_.store(true); }
+  bool is_closed() const { return closed_.load(); }
+
   // Asks the connection to offer the frame again that was put off.
   void retry() {
     if (const std::shared_ptr<Connection> connection = connection_.lock()) connection->retry_plan();
@@ -31,6 +36,7 @@ class ChunkPeer {
   std::atomic<uint32_t> requests_{0};
   std::atomic<uint64_t> bytes_{0};
   std::atomic<bool> put_off_{false};
+  std::atomic<bool> closed_{false};
   bool queued_ = false;  // in ChunkAdmission::waiting_, guarded by its lock
 };
 

@@ -88,6 +88,7 @@ void ChunkCall::start() {
 
 void ChunkCall::run() {
   step_ = Step::kDisk;
+  if (peer_->is_closed()) return complete(-ECANCELED);
   switch (request_.operation) {
     case wire::ChunkOperation::kRead:
       return run_read();
@@ -110,6 +111,8 @@ void ChunkCall::submit(DiskJob::Kind what) {
 }
 
 int64_t ChunkCall::call() {
+  // It may have waited for a disk thread for long.
+  if (changes_chunk() && peer_->is_closed()) return -ECANCELED;
   switch (request_.operation) {
     case wire::ChunkOperation::kRead:
       return read_blocking();
@@ -153,8 +156,9 @@ void ChunkCall::leave_gate() {
 }
 
 void ChunkCall::fail(int error_number) {
-  // Too large a file is the request's fault, not the disk's.
-  if (error_number != EFBIG) target_->report_fault(error_number, operation_name(request_.operation), request_.name);
+  // Too large a file is the request's fault, not the disk's; what is canceled has not come to the disk.
+  if (error_number != EFBIG && error_number != ECANCELED)
+    target_->report_fault(error_number, operation_name(request_.operation), request_.name);
   answer(status_of_errno(error_number), 0, {});
 }
 

@@ -83,7 +83,10 @@ bool ChunkHandler::finish_some() {
 }
 
 void ChunkHandler::on_closed(const std::shared_ptr<Connection>& connection, const Status&) {
-  peers_.erase(connection->id());
+  const auto found = peers_.find(connection->id());
+  if (found == peers_.end()) return;
+  found->second->close();
+  peers_.erase(found);
 }
 
 }  // namespace ibexfs

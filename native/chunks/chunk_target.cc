@@ -17,6 +17,8 @@ StatusCode status_of_errno(int error_number) {
       return StatusCode::kNoSpace;
     case EFBIG:
       return StatusCode::kFileTooBig;
+    case ECANCELED:
+      return StatusCode::kCanceled;
     case EROFS:
       return StatusCode::kReadOnly;
     case ENOMEM:

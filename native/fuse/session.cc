@@ -116,6 +116,10 @@ Status FuseSession::stop(Unmount how) {
   return unmounted;
 }
 
+void FuseSession::report_closed(int error) {
+  core_->closed(error);
+}
+
 void FuseSession::reply(const wire::FuseReplyCommand& command, Bytes data) {
   core_->reply(command, data);
 }

@@ -53,6 +53,8 @@ class FuseSession {
   // Unmounts, joins the threads. A second call does nothing. kWhenIdle fails and leaves all running while
   // the mount is in use. Blocks: not on the thread that calls reply().
   Status stop(Unmount how);
+  // Reports fuseClosed, unless it has been: one report a session, whether the kernel or stop() ended it.
+  void report_closed(int error);
 
   const FuseMount& mount() const;
   struct Statistics {

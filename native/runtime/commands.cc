@@ -48,18 +48,29 @@ void Core::execute(size_t bytes) {
     const auto kind = static_cast<wire::CommandKind>(start.kind);
     const CommandShape shape = shape_of(kind);
     uint32_t tail_bytes = 0;
-    if (shape.length_field != 0 && shape.bytes <= start.length) std::memcpy(&tail_bytes, record + shape.length_field, sizeof(tail_bytes));
+    if (shape.length_field != 0 && shape.bytes <= start.length)
+      std::memcpy(&tail_bytes, record + shape.length_field, sizeof(tail_bytes));
     if (shape.bytes == 0 || start.length > bytes - at || shape.bytes + uint64_t{tail_bytes} > start.length) {
       log_event(*ring_, wire::LogLevel::kError, "malformed record in the command buffer: the rest of the batch is dropped");
       break;
     }
     const Bytes tail{record + shape.bytes, tail_bytes};
     switch (kind) {
-      case wire::CommandKind::kSendFrame: send_frame(record, tail); break;
-      case wire::CommandKind::kCloseConnection: close_connection(record, tail); break;
-      case wire::CommandKind::kFuseReply: fuse_reply(record, tail); break;
-      case wire::CommandKind::kFileIo: file_io(record); break;
-      case wire::CommandKind::kChunkOperation: chunk_operation(record); break;
+      case wire::CommandKind::kSendFrame:
+        send_frame(record, tail);
+        break;
+      case wire::CommandKind::kCloseConnection:
+        close_connection(record, tail);
+        break;
+      case wire::CommandKind::kFuseReply:
+        fuse_reply(record, tail);
+        break;
+      case wire::CommandKind::kFileIo:
+        file_io(record);
+        break;
+      case wire::CommandKind::kChunkOperation:
+        chunk_operation(record);
+        break;
     }
     at += start.length;
   }

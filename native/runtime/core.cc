@@ -49,7 +49,9 @@ Status Core::start() {
   return {};
 }
 
-Core::~Core() { close(); }
+Core::~Core() {
+  close();
+}
 
 // Order matters: whoever can start work stops before what the work needs.
 void Core::close() {
@@ -164,16 +166,18 @@ Result<uint32_t> Core::mount(const std::string& mountpoint, const MountOptions& 
 
 void Core::unmount(uint32_t session, Unmount how) {
   const auto found = sessions_.find(session);
-  if (found == sessions_.end() || found->second.stopper.joinable()) return;
-  FuseSession* fuse = found->second.fuse.get();
-  found->second.stopper = std::thread([this, fuse, session, how] {
+  if (found == sessions_.end()) return;
+  Session& unmounted = found->second;
+  if (unmounted.stopping->exchange(true)) return;
+  if (unmounted.stopper.joinable()) unmounted.stopper.join();  // of an attempt that failed
+  unmounted.stopper = std::thread([ring = ring_, fuse = unmounted.fuse.get(), stopping = unmounted.stopping, how] {
     const Status status = fuse->stop(how);
-    wire::ConnectionEvent event;
-    event.connection = session;
-    event.status = static_cast<uint32_t>(status.code());
-    const std::string_view text = std::string_view(status.message()).substr(0, 1024);
-    event.text_length = static_cast<uint32_t>(text.size());
-    ring_->push_surely(wire::EventKind::kFuseClosed, event, {as_bytes(text)});
+    if (status.ok() || how == Unmount::kDetach) {
+      fuse->report_closed(static_cast<int>(status.code()));
+      return;
+    }
+    log_event(*ring, wire::LogLevel::kWarn, status.message() + "; it stays mounted");
+    stopping->store(false);
   });
 }
 

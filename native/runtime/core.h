@@ -72,7 +72,7 @@ class Core {
   void release_memory(uint32_t slot);
 
   Result<uint32_t> mount(const std::string& mountpoint, const MountOptions& mount, FuseOptions options);
-  // In the background; ends in a fuseClosed event.
+  // In the background; ends in a fuseClosed event, or, kWhenIdle of a mount in use, in a log event.
   void unmount(uint32_t session, Unmount how);
   FuseSession* fuse_session(uint32_t session);
 
@@ -108,6 +108,7 @@ class Core {
   struct Session {
     std::unique_ptr<FuseSession> fuse;
     std::thread stopper;
+    std::shared_ptr<std::atomic<bool>> stopping = std::make_shared<std::atomic<bool>>(false);  // or stopped
   };
   std::map<uint32_t, Session> sessions_;
   std::vector<std::shared_ptr<Connection>> touched_;  // by the commands being executed

@@ -10,7 +10,9 @@ namespace ibexfs {
 
 namespace {
 
-size_t padded(size_t bytes) { return (bytes + 7) & ~size_t{7}; }
+size_t padded(size_t bytes) {
+  return (bytes + 7) & ~size_t{7};
+}
 
 wire::RingRecord header(wire::EventKind kind, size_t length) {
   return {static_cast<uint32_t>(length), static_cast<uint16_t>(kind), 0};
@@ -30,7 +32,9 @@ EventRing::EventRing(size_t capacity_bytes, std::function<void()> wake) : capaci
   control_->sleeps.store(1);
 }
 
-EventRing::~EventRing() { munmap(memory_, memory_bytes()); }
+EventRing::~EventRing() {
+  munmap(memory_, memory_bytes());
+}
 
 bool EventRing::append_locked(wire::EventKind kind, const void* record, size_t record_bytes, std::initializer_list<Bytes> tails) {
   size_t bytes = record_bytes;
@@ -117,6 +121,8 @@ void EventRing::room_made() {
   for (const auto& retry : waiters) retry();
 }
 
-bool EventRing::empty() const { return control_->head.load() == control_->tail.load(); }
+bool EventRing::empty() const {
+  return control_->head.load() == control_->tail.load();
+}
 
 }  // namespace ibexfs

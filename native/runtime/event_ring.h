@@ -43,10 +43,10 @@ class EventRing : public EventSink {
 
  private:
   struct Control {
-    std::atomic<uint32_t> head;     // JavaScript has read up to here; byte positions wrap at 2^32
-    std::atomic<uint32_t> tail;     // records end here
-    std::atomic<uint32_t> sleeps;   // 1: JavaScript wants a wake-up for the next record
-    std::atomic<uint32_t> wanted;   // 1: somebody waits for room
+    std::atomic<uint32_t> head;    // JavaScript has read up to here; byte positions wrap at 2^32
+    std::atomic<uint32_t> tail;    // records end here
+    std::atomic<uint32_t> sleeps;  // 1: JavaScript wants a wake-up for the next record
+    std::atomic<uint32_t> wanted;  // 1: somebody waits for room
   };
   bool append_locked(wire::EventKind kind, const void* record, size_t record_bytes, std::initializer_list<Bytes> tails);
   void push_or_keep(wire::EventKind kind, void* record, size_t record_bytes, std::initializer_list<Bytes> tails);

@@ -4,7 +4,8 @@ namespace ibexfs {
 
 namespace {
 
-constexpr std::array<const char*, kChunkOperationKinds> kOperationNames = {"", "read", "write", "truncate", "stat", "sync", "remove"};
+constexpr std::array<const char*, kChunkOperationKinds> kOperationNames = {"",     "read", "write", "truncate",
+                                                                           "stat", "sync", "remove"};
 
 using Put = std::function<void(const std::string& name, double value)>;
 

@@ -111,7 +111,8 @@ TEST_CASE("core: starts, serves, connects and closes in every order") {
           } else if (steps[i] == 1) {
             CHECK(core->add_target(1, folder.path, 1).ok());
           } else if (steps[i] == 2) {
-            for (int reactor = -1; reactor < static_cast<int>(threads); reactor++) CHECK(core->connect("127.0.0.1", port, reactor).ok());
+            for (int reactor = -1; reactor < static_cast<int>(threads); reactor++)
+              CHECK(core->connect("127.0.0.1", port, reactor).ok());
           } else {
             core->loop().run_once(1);
           }
@@ -161,6 +162,7 @@ TEST_CASE("core: a chunk server that cannot be attached to all reactors is none,
     core->loop().run_once(0);
   }
   CHECK(failed);
-  if (core->chunk_server() == nullptr || core->chunk_server()->statistics().targets.empty()) CHECK(core->add_target(1, folder.path, 1).ok());
+  if (core->chunk_server() == nullptr || core->chunk_server()->statistics().targets.empty())
+    CHECK(core->add_target(1, folder.path, 1).ok());
   CHECK(core->chunk_server()->statistics().targets.size() == 1);
 }

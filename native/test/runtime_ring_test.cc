@@ -18,7 +18,8 @@ namespace {
 // Reads the ring as JavaScript does: control words first, records from byte 64 on.
 class Consumer {
  public:
-  Consumer(EventRing& ring, size_t capacity) : ring_(ring), capacity_(capacity), words_(reinterpret_cast<uint32_t*>(ring.memory())) {}
+  Consumer(EventRing& ring, size_t capacity)
+      : ring_(ring), capacity_(capacity), words_(reinterpret_cast<uint32_t*>(ring.memory())) {}
 
   // Takes up to `limit` records and hands each one to `take(kind, record)`; gives how many there were.
   template <typename Take>
@@ -107,10 +108,12 @@ TEST_CASE("event ring: several producers and a slow consumer lose nothing and ke
                        has_pattern({record + sizeof(event), event.text_length}, event.listener);
     if (!whole || next[event.connection]++ != event.listener) wrong++;
   };
-  CHECK(wait_until([&] {
-    consumer.drain(5, take);
-    return next == std::vector<uint32_t>(kProducers, kRecords);
-  }, std::chrono::seconds(60)));
+  CHECK(wait_until(
+      [&] {
+        consumer.drain(5, take);
+        return next == std::vector<uint32_t>(kProducers, kRecords);
+      },
+      std::chrono::seconds(60)));
   for (std::thread& producer : producers) producer.join();
   CHECK(wrong == 0);
   CHECK(consumer.paddings > 0);
@@ -159,10 +162,10 @@ TEST_CASE("event ring: a record of any length fits behind padding, byte for byte
     const size_t bytes = (round * 37) % text.size();
     fill_pattern({text.data(), bytes}, round);
     auto event = log_record(bytes);
-    REQUIRE(ring.push(wire::EventKind::kLog, event, {Bytes(text.data(), bytes / 2), Bytes(text.data() + bytes / 2, bytes - bytes / 2)}));
-    const size_t taken = consumer.drain(10, [&](wire::EventKind, const uint8_t* record) {
-      CHECK(std::memcmp(record + sizeof(event), text.data(), bytes) == 0);
-    });
+    REQUIRE(ring.push(wire::EventKind::kLog, event,
+                      {Bytes(text.data(), bytes / 2), Bytes(text.data() + bytes / 2, bytes - bytes / 2)}));
+    const size_t taken = consumer.drain(
+        10, [&](wire::EventKind, const uint8_t* record) { CHECK(std::memcmp(record + sizeof(event), text.data(), bytes) == 0); });
     REQUIRE(taken == 1);
   }
   CHECK(consumer.paddings > 0);

@@ -235,3 +235,45 @@ TEST_CASE("a connection whose queue grows past all bounds is closed and names th
   REQUIRE(wait_until([&] { return net.server.closed == 1; }));
   CHECK(net.server.reasons()[0].code() == StatusCode::kOverloaded);
 }
+
+TEST_CASE("a peer that stops in the middle of a frame's data gives its memory back; a slow one does not have to") {
+  TransportLimits limits;
+  limits.dead_peer_ms = 200;
+  Loopback net(limits);
+  std::weak_ptr<void> held;
+  net.server.plan = [&](const ConnectionPtr&, const wire::FrameHeader& header, Bytes) {
+    auto bytes = std::make_shared<std::vector<uint8_t>>(header.data_length);
+    held = bytes;
+    DataPlan plan;
+    plan.kind = DataPlan::Kind::kInto;
+    plan.into = bytes->data();
+    plan.context = bytes;
+    return plan;
+  };
+  net.listen();
+  const UniqueFd raw = raw_connect(net.port());
+  const auto send_start = [&](uint32_t data_bytes) {
+    wire::FrameHeader header;
+    header.type = static_cast<uint8_t>(FrameType::kChunkRequest);
+    const wire::ChunkRequest body;
+    seal_header(header, sizeof(body), data_bytes);
+    REQUIRE(write(raw.get(), &header, sizeof(header)) == sizeof(header));
+    REQUIRE(write(raw.get(), &body, sizeof(body)) == sizeof(body));
+  };
+  send_start(10);
+  for (int i = 0; i < 10; i++) {  // together longer than the limit
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    REQUIRE(write(raw.get(), "x", 1) == 1);
+  }
+  REQUIRE(wait_until([&] { return net.server.frames == 1; }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(250));  // between frames a peer may be silent
+  CHECK(net.server.closed == 0);
+  send_start(1000);
+  REQUIRE(write(raw.get(), "some of it", 10) == 10);
+  CHECK(ended(raw));
+  REQUIRE(wait_until([&] { return net.server.closed == 1; }));
+  CHECK(net.server.reasons()[0].code() == StatusCode::kTimedOut);
+  CHECK(net.server.reasons()[0].message().find("in the middle of a frame's data") != std::string::npos);
+  CHECK(held.expired());
+  CHECK(net.server.frames == 1);
+}

@@ -16,7 +16,8 @@ struct TransportLimits {
   // For the TCP connection itself; a host that is down does not answer.
   uint32_t connect_deadline_ms = 5000;
   // A peer that acknowledged nothing for so long is gone. It also closes connections whose peer takes no
-  // bytes for so long, so a receiver must not pause longer than this.
+  // bytes for so long, so a receiver must not pause longer than this. And who began the data of a frame
+  // may not be silent for longer: memory waits for it.
   uint32_t dead_peer_ms = 30000;
   // How long close() tries to send what is queued.
   uint32_t close_linger_ms = 1000;

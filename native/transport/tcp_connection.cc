@@ -199,6 +199,7 @@ void TcpConnection::fail(Status reason) {
     }
   }
   reactor_.cancel(deadline_);
+  reactor_.cancel(progress_timer_);
   ticket_.reset();
   dropped.clear();
   data_context_.reset();

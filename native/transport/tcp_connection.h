@@ -73,6 +73,7 @@ class TcpConnection final : public Connection {
   bool may_read() const;
   bool hold_back();
   void post_continue();
+  void watch_progress(std::chrono::milliseconds delay);
   void discard_input();
 
   // Life (tcp_connection.cc), driving thread.
@@ -118,6 +119,10 @@ class TcpConnection final : public Connection {
   bool too_early_ = false;      // an RPC frame came before we learned that the handshake is done
   bool shutdown_sent_ = false;  // while closing: all is sent, waiting for the peer's end
   TimerId deadline_ = 0;        // of connecting, of the handshake, or of closing
+  // Between plan_data and the last byte of the data: memory of the handler waits for the peer.
+  bool receiving_data_ = false;
+  MonotonicClock::time_point received_at_{};  // the last bytes, while receiving_data_
+  TimerId progress_timer_ = 0;                // 0: not running
   FrameParser parser_;
   std::shared_ptr<void> data_context_;
   std::optional<Admission::Ticket> ticket_;

@@ -45,6 +45,7 @@ void TcpConnection::read_frames() {
     }
     const auto bytes = static_cast<size_t>(got);
     parser_.received(bytes);
+    if (receiving_data_) received_at_ = MonotonicClock::now();
     left_bytes -= std::min(left_bytes, bytes);
     if (bytes < into.bytes) {
       // The socket is empty; asking it again would cost a system call to learn that.
@@ -60,7 +61,7 @@ void TcpConnection::read_frames() {
 // Handles what is there. True: wants more bytes.
 bool TcpConnection::handle_frames() {
   for (;;) {
-    if (hold_back() || !may_read()) return false;
+    if (state_ != State::kOpen || hold_back() || !may_read()) return false;
     if (authenticated_.load()) parser_.accept_all_types();
     bool go_on = false;
     switch (parser_.next()) {
@@ -86,6 +87,11 @@ bool TcpConnection::handle_frames() {
 bool TcpConnection::handle_plan() {
   DataPlan plan = handler_.plan_data(self(), parser_.header(), parser_.body());
   if (state_ == State::kClosed) return false;
+  if (plan.kind == DataPlan::Kind::kInto || plan.kind == DataPlan::Kind::kDiscard) {
+    receiving_data_ = true;
+    received_at_ = MonotonicClock::now();
+    if (progress_timer_ == 0) watch_progress(std::chrono::milliseconds(limits_.dead_peer_ms));
+  }
   switch (plan.kind) {
     case DataPlan::Kind::kInto:
       data_context_ = std::move(plan.context);
@@ -105,7 +111,23 @@ bool TcpConnection::handle_plan() {
   return false;
 }
 
+// One timer serves many frames: it looks when the last bytes came and waits for what is left of the time.
+void TcpConnection::watch_progress(std::chrono::milliseconds delay) {
+  progress_timer_ = reactor_.schedule(delay, [this] {
+    progress_timer_ = 0;
+    if (!receiving_data_) return;
+    const std::chrono::milliseconds allowed(limits_.dead_peer_ms);
+    const auto now = MonotonicClock::now();
+    if (!may_read()) received_at_ = now;  // it is we who take nothing in
+    const auto silent = std::chrono::duration_cast<std::chrono::milliseconds>(now - received_at_);
+    if (silent < allowed) return watch_progress(allowed - silent);
+    fail({StatusCode::kTimedOut, name() + ": the peer stopped in the middle of a frame's data, nothing came for " +
+                                     std::to_string(allowed.count()) + " ms"});
+  });
+}
+
 bool TcpConnection::handle_frame() {
+  receiving_data_ = false;
   if (!handler_.on_frame(self(), parser_.header(), parser_.body(), data_context_)) {
     put_off_ = true;
     return false;

@@ -29,6 +29,7 @@ import {
   RingRecordOffset,
   readConnectionEvent,
   readFrameEvent,
+  readFuseClosedEvent,
   readFuseRequestEvent,
   readLogEvent,
   readTargetEvent,
@@ -353,8 +354,8 @@ export class Runtime {
         break;
       }
       case EventKind.fuseClosed: {
-        const event = readConnectionEvent(view, at);
-        this.listeners.fuseClosed?.(event.connection, event.status);
+        const event = readFuseClosedEvent(view, at);
+        this.listeners.fuseClosed?.(event.session, event.status);
         break;
       }
       case EventKind.log: {

@@ -19,10 +19,14 @@ function endWhileBusy(end: (worker: Worker) => void): Promise<number> {
 }
 
 function run(program: string): { status: number | null; signal: string | null; stderr: string } {
-  const { status, signal, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', `import { Runtime } from ${module}; ${program}`], {
-    encoding: 'utf8',
-    timeout: 20_000,
-  });
+  const { status, signal, stderr } = spawnSync(
+    process.execPath,
+    ['--input-type=module', '-e', `import { Runtime } from ${module}; ${program}`],
+    {
+      encoding: 'utf8',
+      timeout: 20_000,
+    },
+  );
   return { status, signal, stderr };
 }
 
