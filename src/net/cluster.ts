@@ -138,8 +138,9 @@ export class Cluster {
     const session = owner === undefined || message.changes ? undefined : this.#metas.get(owner)?.link.current;
     if (session === undefined) return this.#retry((patience) => this.#peerOf(fid, patience), message, request, { ...options, deadline });
     // The usual case costs one promise: an answer, or an error that no retry helps.
-    return session.call(message, request, { ...options, deadline, mapVersion: this.map.version }).catch((error: unknown) => {
-      if (!toIbexError(error).retryable || options.signal?.aborted === true) throw error;
+    const { signal } = options;
+    return session.call(message, request, { signal, deadline, mapVersion: this.map.version }).catch((error: unknown) => {
+      if (!toIbexError(error).retryable || signal?.aborted === true) throw error;
       return this.#retry((patience) => this.#peerOf(fid, patience), message, request, { ...options, deadline });
     });
   }

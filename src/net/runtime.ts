@@ -21,6 +21,7 @@ import {
   FrameEventBytes,
   type FuseReplyCommand,
   FuseReplyCommandBytes,
+  FuseReplyCommandOffset,
   type FuseRequestEvent,
   FuseRequestEventBytes,
   IoEventOffset,
@@ -35,6 +36,7 @@ import {
   readTargetEvent,
   type SendFrameCommand,
   SendFrameCommandBytes,
+  SendFrameCommandOffset,
   TargetEventBytes,
   writeChunkOperationCommand,
   writeCloseConnectionCommand,
@@ -129,7 +131,9 @@ export class Runtime {
 
   sendFrame(fields: Partial<Omit<SendFrameCommand, 'bodyLength'>>, body: Uint8Array): void {
     const at = this.#append(CommandKind.sendFrame, SendFrameCommandBytes, body.length);
-    writeSendFrameCommand(this.#commandView, at, { ...fields, bodyLength: body.length });
+    writeSendFrameCommand(this.#commandView, at, fields);
+    // Not as a field in a copy of `fields`: the copy would cost more than all the rest of a call.
+    this.#commandView.setUint32(at + SendFrameCommandOffset.bodyLength, body.length, true);
     this.#commands.set(body, at + SendFrameCommandBytes);
   }
 
@@ -140,10 +144,11 @@ export class Runtime {
     this.#commands.set(text, at + CloseConnectionCommandBytes);
   }
 
-  fuseReply(fields: Partial<FuseReplyCommand>, data?: Uint8Array): void {
+  fuseReply(fields: Partial<Omit<FuseReplyCommand, 'dataLength'>>, data?: Uint8Array): void {
     const length = data?.length ?? 0;
     const at = this.#append(CommandKind.fuseReply, FuseReplyCommandBytes, length);
-    writeFuseReplyCommand(this.#commandView, at, { ...fields, dataLength: length });
+    writeFuseReplyCommand(this.#commandView, at, fields);
+    this.#commandView.setUint32(at + FuseReplyCommandOffset.dataLength, length, true); // as in sendFrame
     if (data !== undefined) this.#commands.set(data, at + FuseReplyCommandBytes);
   }
 
