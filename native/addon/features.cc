@@ -2,10 +2,8 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <linux/io_uring.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -15,18 +13,17 @@
 #include <cstring>
 
 #include "base/unique_fd.h"
+#include "chunks/disk_engine.h"
 
 namespace ibexfs {
 
 namespace {
 
-Feature probe_io_uring() {
-  io_uring_params params{};
-  const UniqueFd ring(static_cast<int>(syscall(SYS_io_uring_setup, 4, &params)));
-  if (ring.get() >= 0) return {"io_uring", true, "asynchronous disk I/O"};
-  const std::string why = std::strerror(errno);
-  return {"io_uring", false,
-          "io_uring_setup: " + why + "; disk threads are used instead (sysctl kernel.io_uring_disabled=0 allows it)"};
+Feature probe_disk() {
+  // What the disk engine itself asks before it chooses.
+  const Status status = probe_io_uring();
+  if (status.ok()) return {"io_uring", true, "asynchronous disk I/O"};
+  return {"io_uring", false, status.message() + "; disk threads are used instead"};
 }
 
 Feature probe_fuse() {
@@ -59,7 +56,7 @@ Feature probe_memlock() {
 }  // namespace
 
 std::vector<Feature> probe_features() {
-  return {probe_io_uring(), probe_fuse(), probe_verbs(), probe_memlock()};
+  return {probe_disk(), probe_fuse(), probe_verbs(), probe_memlock()};
 }
 
 bool notify_service_manager(const std::string& text) {

@@ -35,11 +35,11 @@ Status ChunkStore::set_up() {
   if (fstat(root.get(), &attributes) != 0) return Status::from_errno(errno, "stat target folder " + path_);
   device_ = attributes.st_dev;
   inode_ = attributes.st_ino;
-  if (mkdirat(root.get(), "chunks", kFolderMode) == 0) {
-    if (fsync(root.get()) != 0) return Status::from_errno(errno, "fsync target folder " + path_);
-  } else if (errno != EEXIST) {
+  if (mkdirat(root.get(), "chunks", kFolderMode) != 0 && errno != EEXIST) {
     return Status::from_errno(errno, "mkdir " + path_ + "/chunks");
   }
+  // Also when it was there: whoever made it may have died before its own fsync.
+  if (fsync(root.get()) != 0) return Status::from_errno(errno, "fsync target folder " + path_);
   chunks_fd_.reset(openat(root.get(), "chunks", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!chunks_fd_) return Status::from_errno(errno, "open " + path_ + "/chunks");
   if (faccessat(chunks_fd_.get(), ".", W_OK | X_OK, AT_EACCESS) != 0)

@@ -90,6 +90,7 @@ void Core::send_frame(const uint8_t* record, Bytes tail) {
   if (!connection) return;  // closed meanwhile: the closing is on its way to JavaScript
   OutgoingFrame frame;
   frame.header.type = command.type;
+  frame.header.version = command.version;  // 0: the newest
   frame.header.operation = command.operation;
   frame.header.request_id = command.request_id;
   frame.header.map_version = command.map_version;
