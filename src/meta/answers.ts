@@ -74,9 +74,16 @@ export class Answers {
     return decodeBody(message.response, stored, HEAD_BYTES, stored.length);
   }
 
-  /** Inside the transaction of the change. */
+  /** This request, or a later one of its channel, was answered. */
+  isAnswered(origin: CallOrigin): boolean {
+    const last = this.#clients.get(origin.clientId)?.channels.get(origin.channel);
+    return origin.sequence > 0 && last !== undefined && last >= origin.sequence;
+  }
+
+  /** Inside the transaction of the change; never for a request older than the last one that was answered. */
   record(message: Message, origin: CallOrigin, response: unknown): void {
     if (origin.sequence === 0) return;
+    if (this.isAnswered(origin)) throw new Error(`an answer of client ${origin.clientId}, channel ${origin.channel} would go backwards`);
     const body = encodeBody(message.response, response);
     const value = Buffer.allocUnsafe(HEAD_BYTES + body.length);
     value.writeDoubleBE(origin.sequence, 0);

@@ -1,10 +1,12 @@
 /**
- * Who has which file open; in memory only. A client that lost its session keeps its opens for a grace period:
- * they count as unconfirmed until its `reopen` names them, and what it does not name ends with the period.
+ * Who has which file open; in memory only. When a client loses its session or begins another one, it keeps its
+ * opens for a grace period: they count as unconfirmed until its `reopen` names them, and what it does not name
+ * ends with the period.
  * What happens to a file that nobody has open any more is orphans.ts.
  */
 import { IbexError } from '../wire/errors.js';
 import { type Fid, formatFid } from '../wire/fid.js';
+import type { CallOrigin } from './types.js';
 
 interface Counts {
   readers: number;
@@ -14,6 +16,10 @@ interface Counts {
 interface Client {
   connected: boolean;
   opens: number;
+  /** Rises when the confirmed opens turn unconfirmed. */
+  session: number;
+  /** Channel to the last request on it that opened a file, counted since the start, and the session it counted in. */
+  readonly counted: Map<number, { readonly sequence: number; readonly session: number }>;
   readonly confirmed: Map<Fid, Counts>;
   unconfirmed: Map<Fid, Counts>;
   timer: NodeJS.Timeout | undefined;
@@ -75,15 +81,38 @@ export class OpenFiles {
     else this.open(clientId, fid, write);
   }
 
-  /** An open whose answer had to be sent again: counted already, or unconfirmed, or lost with a restart. */
-  opened(clientId: string, fid: Fid, write: boolean): void {
-    const counts = this.#clients.get(clientId)?.confirmed.get(fid);
-    if (counts === undefined || (write ? counts.writers : counts.readers) === 0) this.reopen(clientId, fid, write);
+  /** As `open`, by a request that may come again. */
+  openedBy(origin: CallOrigin, fid: Fid, write: boolean): void {
+    this.open(origin.clientId, fid, write);
+    this.#note(origin);
   }
 
+  /** Ends what `openedBy` counted: the request failed after all. */
+  takeBack({ clientId, channel }: CallOrigin, fid: Fid, write: boolean): void {
+    this.release(clientId, fid, write);
+    this.#clients.get(clientId)?.counted.delete(channel);
+  }
+
+  /**
+   * An open whose answer had to be sent again. Counted in this session: nothing is missing. Counted in an earlier
+   * one: it turned unconfirmed, and the client's `reopen` did not know of it. Not counted: we were restarted.
+   */
+  answeredAgain(origin: CallOrigin, fid: Fid, write: boolean): void {
+    const client = this.#client(origin.clientId);
+    const counted = client.counted.get(origin.channel);
+    if (counted?.sequence === origin.sequence) {
+      if (counted.session === client.session) return;
+      this.reopen(origin.clientId, fid, write);
+    } else this.open(origin.clientId, fid, write);
+    this.#note(origin);
+  }
+
+  /** A session begins with `reopen`: what counted in an earlier one, which may not have ended yet, must be named again. */
   clientOpened(clientId: string): void {
     const client = this.#client(clientId);
     client.connected = true;
+    this.#unconfirm(client);
+    if (client.unconfirmed.size > 0) this.#startGrace(clientId, client);
   }
 
   /** Its opens turn unconfirmed and end after the grace period. */
@@ -91,6 +120,21 @@ export class OpenFiles {
     const client = this.#clients.get(clientId);
     if (client === undefined) return;
     client.connected = false;
+    this.#unconfirm(client);
+    this.#startGrace(clientId, client);
+  }
+
+  close(): void {
+    for (const client of this.#clients.values()) clearTimeout(client.timer);
+  }
+
+  #note({ clientId, channel, sequence }: CallOrigin): void {
+    const client = this.#client(clientId);
+    if (sequence > 0) client.counted.set(channel, { sequence, session: client.session });
+  }
+
+  #unconfirm(client: Client): void {
+    client.session++;
     for (const [fid, counts] of client.confirmed) {
       const kept = client.unconfirmed.get(fid);
       if (kept === undefined) client.unconfirmed.set(fid, counts);
@@ -100,19 +144,26 @@ export class OpenFiles {
       }
     }
     client.confirmed.clear();
+  }
+
+  #startGrace(clientId: string, client: Client): void {
     clearTimeout(client.timer);
     client.timer = setTimeout(() => this.#endGrace(clientId, client), this.#options.graceMs);
     client.timer.unref();
   }
 
-  close(): void {
-    for (const client of this.#clients.values()) clearTimeout(client.timer);
-  }
-
   #client(clientId: string): Client {
     let client = this.#clients.get(clientId);
     if (client === undefined) {
-      client = { connected: false, opens: 0, confirmed: new Map(), unconfirmed: new Map(), timer: undefined };
+      client = {
+        connected: false,
+        opens: 0,
+        session: 0,
+        counted: new Map(),
+        confirmed: new Map(),
+        unconfirmed: new Map(),
+        timer: undefined,
+      };
       this.#clients.set(clientId, client);
     }
     return client;

@@ -18,6 +18,12 @@ export class Orphans {
   /** After a start: any file may be open at a client that has not said so yet. */
   #unsure = false;
   #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  /** Whether files may be open that do not count as open. */
+  get unsure(): boolean {
+    return this.#unsure;
+  }
 
   /** Called once after a start on an existing folder. */
   startGrace(state: MetaState, graceMs: number): void {
@@ -30,6 +36,7 @@ export class Orphans {
   }
 
   close(): void {
+    this.#closed = true;
     clearTimeout(this.#timer);
   }
 
@@ -71,6 +78,7 @@ export class Orphans {
   }
 
   #sweep(state: MetaState, from: string): void {
+    if (this.#closed) return;
     const files: Fid[] = [];
     let last = '';
     state.store.scan(ORPHANS, from, (key) => {

@@ -5,6 +5,7 @@
  *
  * Permission bits are kept, not enforced: that is the business of the mount's kernel (default_permissions).
  */
+import { IbexError } from '../wire/errors.js';
 import { type Message, meta } from '../wire/messages.js';
 import type { Answers } from './answers.js';
 import { changes, reads } from './operations/index.js';
@@ -88,12 +89,13 @@ export class Service implements MetaService {
     if (underway !== undefined && origin.sequence > 0 && underway.sequence === origin.sequence)
       return underway.response as Promise<Response<Name>>;
 
+    if (underway !== undefined) checkOrder(message, origin, underway.sequence);
     const stored = this.#answers.find(message, origin) as Response<Name> | undefined;
     if (stored !== undefined) {
       change.repeated?.(this.#state, request, stored, origin);
       return this.#finish(change, request, stored);
     }
-    const waits = change.before?.(this.#state, request);
+    const waits = change.before?.(this.#state, request, () => this.#checkWanted(message, origin, slot));
     if (waits === undefined) return this.#finish(change, request, this.#apply(message, change, request, origin));
 
     const response = this.#applyAfter(waits, message, change, request, origin);
@@ -110,9 +112,17 @@ export class Service implements MetaService {
   #apply<Name extends MetaName>(message: Message, change: Change<Name>, request: Request<Name>, origin: CallOrigin): Response<Name> {
     return this.#state.store.transaction(() => {
       const response = change.apply(this.#state, request, origin);
-      this.#answers.record(message, origin, response);
+      // What waited and was given up is made whole, but its answer must not displace a later one.
+      if (!this.#answers.isAnswered(origin)) this.#answers.record(message, origin, response);
       return response;
     });
+  }
+
+  /** @throws ERR_BAD_REQUEST when the channel has gone on to a later request */
+  #checkWanted(message: Message, origin: CallOrigin, slot: string): void {
+    this.#answers.find(message, origin);
+    const underway = this.#underway.get(slot);
+    if (underway !== undefined) checkOrder(message, origin, underway.sequence);
   }
 
   async #applyAfter<Name extends MetaName>(
@@ -142,4 +152,13 @@ export class Service implements MetaService {
     const waits = change.after?.(this.#state, request);
     return waits === undefined ? response : waits.then(() => response);
   }
+}
+
+/** A channel has one request at a time: a later one says that the earlier one was given up. */
+function checkOrder(message: Message, { clientId, channel, sequence }: CallOrigin, later: number): void {
+  if (sequence === 0 || sequence >= later) return;
+  throw new IbexError(
+    'ERR_BAD_REQUEST',
+    `${message.name} of client ${clientId}, channel ${channel}: sequence ${sequence} comes after ${later}`,
+  );
 }

@@ -114,7 +114,7 @@ export interface MetaService {
   readonly handlers: MetaHandlers;
   /** Writes the batch to the log. Throws or rejects when it could not: then nothing of the batch happened. */
   commit(): void | Promise<void>;
-  /** A session of this client came up; its opens are kept, but must be confirmed by `reopen` when it had one before. */
+  /** A session of this client came up; its opens are kept, but must be confirmed by `reopen`. */
   clientOpened(clientId: string): void;
   /** The last session of this client ended; its opens are dropped after the grace period. */
   clientClosed(clientId: string): void;

@@ -1,5 +1,6 @@
 /** create: a regular file, opened for writing by the caller (its release says write: true). */
 import { IbexError } from '../../wire/errors.js';
+import type { Fid } from '../../wire/fid.js';
 import { addEntry, type Entry, entryKey, findEntry } from '../dentries.js';
 import { attributesOf, encodeLayout, FileType, InodeFlag, layoutOf, MODE_BITS } from '../inode.js';
 import { createInode, loadDirectory, loadFile, saveInode } from '../inodes.js';
@@ -11,6 +12,11 @@ import { openFor } from './open.js';
 import type { Change, Response } from './operation.js';
 
 export const create: Change<'create'> = {
+  before(state, { parent, name }, proceed) {
+    if (state.locks.count === 0) return undefined;
+    const existing = findEntry(state, entryKey(state, parent, name));
+    return existing !== undefined && state.locks.isHeld(existing.fid) ? waitForExisting(state, parent, name, proceed) : undefined;
+  },
   apply(state, request, origin) {
     const directory = loadDirectory(state, request.parent);
     const key = entryKey(state, request.parent, request.name);
@@ -35,9 +41,24 @@ export const create: Change<'create'> = {
     return { attributes: attributesOf(inode), layout, created: true, directory: attributesOf(directory) };
   },
   repeated(state, _request, response, origin) {
-    state.opens.opened(origin.clientId, response.attributes.fid, true);
+    state.opens.answeredAgain(origin, response.attributes.fid, true);
   },
 };
+
+/** Opening for writing, as in open.ts; while it waits the name may come to stand for another file. */
+async function waitForExisting(state: MetaState, parent: Fid, name: string, proceed: () => void): Promise<() => void> {
+  const key = entryKey(state, parent, name);
+  for (;;) {
+    const existing = findEntry(state, key);
+    if (existing === undefined) {
+      proceed();
+      return () => undefined;
+    }
+    const free = await state.locks.takeFor(existing.fid, proceed);
+    if (findEntry(state, key)?.fid === existing.fid) return free;
+    free();
+  }
+}
 
 function openExisting(
   state: MetaState,

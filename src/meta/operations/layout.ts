@@ -17,9 +17,9 @@ export const getLayout: Read<'getLayout'> = (state, { fid }) => {
 };
 
 export const setLayout: Change<'setLayout'> = {
-  before(state, { fid }) {
+  before(state, { fid }, proceed) {
     const inode = loadInode(state, fid);
-    return isFile(inode) ? dropChunks(state, fid) : undefined;
+    return isFile(inode) ? dropChunks(state, fid, proceed) : undefined;
   },
   apply(state, { fid, layout }) {
     const inode = loadInode(state, fid);
@@ -47,18 +47,19 @@ function checkUnused(state: MetaState, inode: Inode): void {
     throw new IbexError('ERR_INVALID', `${formatFid(inode.fid)} has ${inode.size} bytes: only an empty file can get another layout`);
   if (state.opens.isOpen(inode.fid))
     throw new IbexError('ERR_INVALID', `${formatFid(inode.fid)} is open: only a closed file can get another layout`);
+  if (state.orphans.unsure)
+    throw new IbexError(
+      'ERR_TRY_AGAIN',
+      `this metadata target started within the last ${state.limits.openGraceMs} ms and does not know yet whether ${formatFid(inode.fid)} is open`,
+    );
 }
 
 /** The file was open for writing once, so empty chunks may be where it no longer will be. */
-async function dropChunks(state: MetaState, fid: Fid): Promise<() => void> {
-  const free = await state.locks.take(fid);
-  try {
+function dropChunks(state: MetaState, fid: Fid, proceed: () => void): Promise<() => void> {
+  return state.locks.takeFor(fid, () => {
+    proceed();
     const inode = loadInode(state, fid);
     checkUnused(state, inode);
-    await removeChunks(state, inode);
-  } catch (error) {
-    free();
-    throw error;
-  }
-  return free;
+    return removeChunks(state, inode);
+  });
 }

@@ -9,13 +9,15 @@ import type { Change } from './operation.js';
 
 /** Counts an open; taken back with the transaction. */
 export function openFor(state: MetaState, origin: CallOrigin, fid: Fid, write: boolean): void {
-  state.opens.open(origin.clientId, fid, write);
-  state.store.onUndo(() => state.opens.release(origin.clientId, fid, write));
+  state.opens.openedBy(origin, fid, write);
+  state.store.onUndo(() => state.opens.takeBack(origin, fid, write));
 }
 
 export const open: Change<'open'> = {
-  before(state, { fid, truncate }) {
-    return truncate ? cut(state, fid) : undefined;
+  before(state, { fid, write, truncate }, proceed) {
+    if (truncate) return cut(state, fid, proceed);
+    // Who writes must not begin while the file gets another layout.
+    return write ? state.locks.takeWhenHeld(fid, proceed) : undefined;
   },
   apply(state, { fid, write, truncate }, origin) {
     const inode = loadFile(state, fid);
@@ -30,19 +32,15 @@ export const open: Change<'open'> = {
     return { attributes: attributesOf(inode), layout: layoutOf(inode) };
   },
   repeated(state, { fid, write }, _response, origin) {
-    state.opens.opened(origin.clientId, fid, write);
+    state.opens.answeredAgain(origin, fid, write);
   },
 };
 
-async function cut(state: MetaState, fid: Fid): Promise<() => void> {
-  const free = await state.locks.take(fid);
-  try {
-    await cutChunks(state, loadFile(state, fid), 0);
-  } catch (error) {
-    free();
-    throw error;
-  }
-  return free;
+function cut(state: MetaState, fid: Fid, proceed: () => void): Promise<() => void> {
+  return state.locks.takeFor(fid, () => {
+    proceed();
+    return cutChunks(state, loadFile(state, fid), 0);
+  });
 }
 
 export const release: Change<'release'> = {

@@ -11,8 +11,12 @@ export type Response<Name extends MetaName> = ResponseOf<(typeof meta)[Name]>;
 export type Read<Name extends MetaName> = (state: MetaState, request: Request<Name>) => Response<Name> | Promise<Response<Name>>;
 
 export interface Change<Name extends MetaName> {
-  /** What must be waited for before the change; the result runs after it, whatever became of it. undefined: nothing. */
-  before?(state: MetaState, request: Request<Name>): Promise<() => void> | undefined;
+  /**
+   * What must be waited for before the change; the result runs after it, whatever became of it. undefined: nothing.
+   * It calls `proceed` when it has waited its turn and before it does anything: that throws when the caller has
+   * given the request up meanwhile. After that the change is made in any case.
+   */
+  before?(state: MetaState, request: Request<Name>, proceed: () => void): Promise<() => void> | undefined;
   /** The change, as one transaction. */
   apply(state: MetaState, request: Request<Name>, origin: CallOrigin): Response<Name>;
   /** What the answer must wait for after the change, also when it is a stored one. */

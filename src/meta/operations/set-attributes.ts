@@ -17,8 +17,8 @@ const FILE_BYTES_MAX = 2 ** 53 - 2 ** 30;
 const GROUP_EXECUTE = 0o010;
 
 export const setAttributes: Change<'setAttributes'> = {
-  before(state, { fid, size }) {
-    return size === undefined ? undefined : resize(state, fid, size);
+  before(state, { fid, size }, proceed) {
+    return size === undefined ? undefined : resize(state, fid, size, proceed);
   },
   apply(state, request) {
     const inode = request.size === undefined ? loadInode(state, request.fid) : loadFile(state, request.fid);
@@ -53,22 +53,18 @@ function changeOwner(inode: Inode, request: Request<'setAttributes'>): void {
   if ((inode.mode & GROUP_EXECUTE) !== 0) inode.mode &= ~SET_GID;
 }
 
-async function resize(state: MetaState, fid: Fid, size: number): Promise<() => void> {
+async function resize(state: MetaState, fid: Fid, size: number, proceed: () => void): Promise<() => void> {
   if (size > FILE_BYTES_MAX) throw new IbexError('ERR_FILE_TOO_BIG', `${formatFid(fid)}: ${size} bytes, at most ${FILE_BYTES_MAX}`);
-  const free = await state.locks.take(fid);
-  try {
-    await cutChunks(state, loadFile(state, fid), size);
-  } catch (error) {
-    free();
-    throw error;
-  }
-  return free;
+  return state.locks.takeFor(fid, () => {
+    proceed();
+    return cutChunks(state, loadFile(state, fid), size);
+  });
 }
 
 export const settle: Change<'settle'> = {
-  before(state, { fid }) {
+  before(state, { fid }, proceed) {
     // Not between the cut of the chunks and the new size.
-    return state.locks.isHeld(fid) ? state.locks.take(fid) : undefined;
+    return state.locks.takeWhenHeld(fid, proceed);
   },
   apply(state, { fid, size, mtime, mtimeNs }) {
     if (size > FILE_BYTES_MAX) throw new IbexError('ERR_FILE_TOO_BIG', `${formatFid(fid)}: ${size} bytes, at most ${FILE_BYTES_MAX}`);
