@@ -14,10 +14,15 @@ const synced = new Map<string, number>();
 const realSync = fs.fdatasync;
 /** Of a log file; they are synced when it is created. */
 const HEADER_BYTES = 32;
+let failing = false;
 let gate: Promise<void> | undefined;
 let openGate = (): void => undefined;
 
 fs.fdatasync = ((descriptor: number, done: Callback): void => {
+  if (failing) {
+    setImmediate(() => done(Object.assign(new Error('the disk broke'), { code: 'EIO' })));
+    return;
+  }
   const path = readlinkSync(`/proc/self/fd/${descriptor}`);
   const { size } = statSync(path);
   void Promise.resolve(gate).then(() => {
@@ -40,6 +45,14 @@ export function holdSyncs(): void {
 export function releaseSyncs(): void {
   openGate();
   gate = undefined;
+}
+
+/** From now on syncs fail, until the result is called. */
+export function failSyncs(): () => void {
+  failing = true;
+  return () => {
+    failing = false;
+  };
 }
 
 /** The folder of a target as it is after the power went: log entries that no sync has covered are gone. */

@@ -4,7 +4,7 @@ import t from 'tap';
 import type { FidAllocator } from '../../src/meta/fid-allocator.js';
 import type { Store } from '../../src/meta/store/store.js';
 import { type Fid, ROOT_FID } from '../../src/wire/fid.js';
-import { holdSyncs, powerLoss, releaseSyncs } from './held-disk.js';
+import { failSyncs, holdSyncs, powerLoss, releaseSyncs } from './held-disk.js';
 
 const { crc32c, openTarget, silent, testFolder, until } = await import('./support.js');
 const { FidAllocator: FidAllocatorClass } = await import('../../src/meta/fid-allocator.js');
@@ -91,4 +91,32 @@ t.test('FIDs are handed out when their reservation is on disk', async (t) => {
   t.equal(seen.size, 11 * block - 1, 'nobody waits while the disk keeps up');
   await fids.close();
   await store.close();
+});
+
+t.test('a store whose disk failed in the middle of a batch takes the batch back and can be closed', async (t) => {
+  const store = await StoreClass.open({ folder: testFolder(t), logger: silent, crc32c, groupBytes: () => 1, ...logOnly });
+  store.transaction(() => store.put('a1', Buffer.from('kept')));
+  const stopFailing = failSyncs();
+  await t.rejects(store.syncLog(), { code: 'EIO' });
+  stopFailing();
+  t.throws(() => store.transaction(() => store.put('a2', Buffer.from('late'))), { code: 'EIO' });
+  await store.close();
+
+  for (const commits of [true, false]) {
+    const second = await StoreClass.open({ folder: testFolder(t), logger: silent, crc32c, groupBytes: () => 1, ...logOnly });
+    second.transaction(() => second.put('a1', Buffer.from('kept')));
+    second.commit();
+    const stopFailingAgain = failSyncs();
+    const synced = second.syncLog();
+    await Promise.resolve();
+    // Open when the disk fails.
+    second.transaction(() => second.put('a2', Buffer.from('open')));
+    await t.rejects(synced, { code: 'EIO' });
+    stopFailingAgain();
+    if (commits) {
+      t.throws(() => second.commit(), { code: 'EIO' });
+      t.equal(second.get('a2'), undefined);
+    }
+    await second.close();
+  }
 });

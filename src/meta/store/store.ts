@@ -160,6 +160,7 @@ export class Store {
    * that answers have to wait: for the disk ('sync'), or because LMDB has fallen behind.
    */
   commit(): void | Promise<void> {
+    this.#takeBackWhenFatal();
     if (this.#journalKeys.length > 0) this.#append();
     if (this.#fatal !== undefined) throw this.#unusable(this.#fatal);
     const room = this.#current.bytes > this.#generationBytesMax ? this.#applier.hurry() : undefined;
@@ -177,6 +178,7 @@ export class Store {
     const batch = this.#batch;
     await Promise.resolve();
     if (batch.failure !== undefined) throw batch.failure;
+    this.#takeBackWhenFatal();
     if (this.#journalKeys.length > 0) this.#append();
     if (this.#fatal !== undefined) throw this.#unusable(this.#fatal);
     try {
@@ -195,9 +197,10 @@ export class Store {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#fatal === undefined && this.#journalKeys.length > 0) this.#append();
     this.#durable.close();
     try {
+      this.#takeBackWhenFatal();
+      if (this.#journalKeys.length > 0) this.#append();
       if (this.#fatal === undefined) await this.#durable.sync();
     } finally {
       // Changes that cannot be applied now stay in the log for the next start.
@@ -261,6 +264,14 @@ export class Store {
     this.#batch.failure = failure;
     this.#batch = {};
     return failure;
+  }
+
+  /** What was not yet logged when the log failed is never logged, nor does Applier wait for it. */
+  #takeBackWhenFatal(): void {
+    if (this.#fatal === undefined || this.#journalKeys.length === 0) return;
+    this.#takeBack(0, 0);
+    this.#batch.failure = this.#unusable(this.#fatal);
+    this.#batch = {};
   }
 
   #takeBack(keys: number, hooks: number): void {
