@@ -162,6 +162,8 @@ class MetaDaemon {
       map: () => cluster.map,
       grantSequences: (count) => cluster.mgmtd(mgmt.grantSequences, { target, count }),
       ownsRoot: rootTarget === target,
+      // Sequences are granted to a target that has its store on disk.
+      hasServed: cluster.map.sequences.some((range) => range.target === target),
       owns: (fid) => ownerOf(cluster, fid, target) === target,
       onFatal: this.#fatal,
     });

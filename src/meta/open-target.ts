@@ -1,5 +1,6 @@
 /** Opens a metadata target: its store, what a new one needs, and the background work. */
 import { randomBytes } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { statfs } from 'node:fs/promises';
 import { IbexError } from '../wire/errors.js';
 import { formatFid, ROOT_FID } from '../wire/fid.js';
@@ -22,7 +23,7 @@ import { defaultLayout, defaultMetaLimits, type MetaTarget, type MetaTargetOptio
 /** Bytes of disk that an inode with its name takes, about; for the number of inodes that may still be created. */
 const INODE_DISK_BYTES = 512;
 
-/** @throws IbexError when the folder is in use, damaged or of another format; it says what to do */
+/** @throws IbexError when the folder is in use, damaged, of another format or not the target's; it says what to do */
 export async function openMetaTarget(options: MetaTargetOptions): Promise<MetaTarget> {
   const { folder, logger, crc32c, durability, applyIntervalMs, mapBytesMax, acceptLoss, onFatal } = options;
   const store = await Store.open({ folder, logger, crc32c, groupBytes, durability, applyIntervalMs, mapBytesMax, acceptLoss, onFatal });
@@ -38,8 +39,17 @@ async function startTarget(options: MetaTargetOptions, store: Store): Promise<Me
   const { logger, chunks } = options;
   const limits = { ...defaultMetaLimits, ...options.limits };
   const isNew = store.get(HASH_KEY) === undefined;
+  if (isNew && options.hasServed === true) {
+    throw new IbexError(
+      'ERR_WRONG_DISK',
+      `metadata target ${options.target} has served before, but ${options.folder} has nothing of it; mount or restore the disk that holds its metadata`,
+    );
+  }
   const hashKey = loadHashKey(store);
   const orphans = new Orphans();
+  const ending = new AbortController();
+  // One for each change that waits.
+  setMaxListeners(0, ending.signal);
   const opens = new OpenFiles({
     graceMs: limits.openGraceMs,
     clientOpensMax: limits.clientOpensMax,
@@ -59,15 +69,18 @@ async function startTarget(options: MetaTargetOptions, store: Store): Promise<Me
     fids: new FidAllocator(store, options.grantSequences, logger),
     locks: new FileLocks(),
     commit: () => service.commit(),
+    ending: ending.signal,
     turn: randomBytes(2).readUInt16LE(),
     operations: 0,
   };
   if (options.ownsRoot) makeRoot(state, options);
-  await store.commit();
+  // A target is new only once: mgmtd grants it sequences afterwards.
+  await (isNew ? store.syncLog() : store.commit());
   const answers = new Answers(store, limits, logger);
   const remover = new Remover(store, chunks, limits, logger);
   const service: Service = new Service(state, answers, remover);
   if (!isNew) orphans.startGrace(state, limits.openGraceMs);
+  service.mapChanged();
   remover.wake();
   // Creating waits for sequences of mgmtd, nothing else does.
   await state.fids.start();
@@ -79,12 +92,15 @@ async function startTarget(options: MetaTargetOptions, store: Store): Promise<Me
       orphans.close();
       opens.close();
       answers.close();
-      await service.idle();
-      await Promise.all([remover.close(), state.fids.close()]);
+      const timer = setTimeout(() => ending.abort(closing()), limits.closeWaitMs);
+      await Promise.all([service.idle(), remover.close(), state.fids.close()]);
+      clearTimeout(timer);
       await store.close();
     },
   };
 }
+
+const closing = (): IbexError => new IbexError('ERR_SHUTTING_DOWN', 'metadata target is being closed');
 
 function loadHashKey(store: Store): NameHashKey {
   let bytes = store.get(HASH_KEY);

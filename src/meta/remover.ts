@@ -7,6 +7,7 @@
  * is there again then must have its data.
  */
 import type { Logger } from 'pino';
+import type { ClusterMap } from '../wire/cluster-map.js';
 import { toIbexError } from '../wire/errors.js';
 import { type Fid, formatFid, type TargetId } from '../wire/fid.js';
 import { addRemovals, readCounters } from './counters.js';
@@ -14,6 +15,7 @@ import { decodeTargets } from './orphans.js';
 import type { Store } from './store/store.js';
 import { fidAt, REMOVALS, removalKey } from './tables.js';
 import type { ChunkOperations, MetaLimits } from './types.js';
+import { unlessEnded } from './unless-ended.js';
 
 const PAGE_COUNT = 256;
 /** How long removals gather before a pass. */
@@ -36,7 +38,9 @@ export class Remover {
   #retryMs: number;
   /** Targets that failed in this pass: the rest of their entries waits for the next one. */
   readonly #away = new Set<TargetId>();
-  #closed = false;
+  /** Targets that the cluster map has as not online. */
+  readonly #offline = new Set<TargetId>();
+  readonly #closing = new AbortController();
 
   constructor(store: Store, chunks: ChunkOperations, limits: MetaLimits, logger: Logger) {
     this.#store = store;
@@ -44,6 +48,10 @@ export class Remover {
     this.#limits = limits;
     this.#logger = logger;
     this.#retryMs = limits.removalRetryMs;
+  }
+
+  get #closed(): boolean {
+    return this.#closing.signal.aborted;
   }
 
   /** Committed entries may be there. */
@@ -57,17 +65,23 @@ export class Remover {
     });
   }
 
-  /** Targets may be back: does not wait for the end of the pause. */
-  hurry(): void {
+  /** Does not wait for the end of the pause when a target that failed has come online. */
+  mapChanged(map: ClusterMap): void {
+    let back = false;
+    for (const { id, reachability } of map.targets) {
+      if (reachability !== 'online') this.#offline.add(id);
+      else if (this.#offline.delete(id) && this.#away.delete(id)) back = true;
+    }
+    if (!back || this.#closed) return;
+    this.#retryMs = this.#limits.removalRetryMs;
     if (this.#retryTimer === undefined) return;
     this.#stopTimer();
-    this.#retryMs = this.#limits.removalRetryMs;
     this.wake();
   }
 
-  /** Ends after the removals that are on their way. */
+  /** Does not wait for calls that are on their way: the next start repeats what was not noted as done. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#closing.abort();
     this.#stopTimer();
     await this.#running;
   }
@@ -87,6 +101,8 @@ export class Remover {
       }
       if (!(await this.#removePage(page))) failed = true;
       from = `${removalKey(page.at(-1)!.fid)}\0`;
+      // Pages of targets that are away cost no waiting: requests must get their turn in between.
+      await new Promise((resolve) => setImmediate(resolve));
     }
     if (!failed) this.#retryMs = this.#limits.removalRetryMs;
     else if (!this.#closed) this.#retryLater();
@@ -119,8 +135,10 @@ export class Remover {
         if (await this.#remove(removal)) done.push(removal.fid);
       }
     };
-    await Promise.all(Array.from({ length: Math.min(this.#limits.removalsInFlightMax, page.length) }, worker));
-    return (await this.#forget(done)) && done.length === page.length;
+    const workers = Array.from({ length: Math.min(this.#limits.removalsInFlightMax, page.length) }, worker);
+    // Closed: what was answered until now is noted.
+    await unlessEnded(this.#closing.signal, Promise.all(workers)).catch(() => undefined);
+    return (await this.#forget([...done])) && done.length === page.length;
   }
 
   async #remove({ fid, targets }: Removal): Promise<boolean> {
@@ -128,7 +146,7 @@ export class Remover {
     const answers = await Promise.allSettled(targets.map((target, column) => this.#chunks.remove(target, fid, column)));
     answers.forEach((answer, column) => {
       const target = targets[column]!;
-      if (answer.status === 'fulfilled' || this.#away.has(target)) return;
+      if (answer.status === 'fulfilled' || this.#away.has(target) || this.#closed) return;
       this.#away.add(target);
       this.#logger.warn(
         { target, fid: formatFid(fid), reason: toIbexError(answer.reason).message },

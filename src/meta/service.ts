@@ -66,7 +66,7 @@ export class Service implements MetaService {
   }
 
   mapChanged(): void {
-    this.#remover.hurry();
+    this.#remover.mapChanged(this.#state.map());
   }
 
   statistics(): Response<'statistics'> {

@@ -26,6 +26,8 @@ export interface MetaState {
   readonly locks: FileLocks;
   /** Logs what was changed outside of a batch, and starts what waits for it to be logged. */
   readonly commit: () => void | Promise<void>;
+  /** Aborted when the target is closed and has waited long enough for calls to chunks. */
+  readonly ending: AbortSignal;
   /** Differs from file to file; see placement.ts. */
   turn: number;
   /** Calls handled since the start. */

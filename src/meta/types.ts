@@ -54,6 +54,8 @@ export interface MetaLimits {
   /** First and longest pause before a removal that failed is tried again. */
   readonly removalRetryMs: number;
   readonly removalRetryMsMax: number;
+  /** How long the end of a target waits for changes that wait for chunks. */
+  readonly closeWaitMs: number;
 }
 
 export const defaultMetaLimits: MetaLimits = {
@@ -69,6 +71,8 @@ export const defaultMetaLimits: MetaLimits = {
   removalsInFlightMax: 32,
   removalRetryMs: 500,
   removalRetryMsMax: 15_000,
+  // A daemon has 15 s to stop in, and the store needs some of them.
+  closeWaitMs: 5000,
 };
 
 /** What the root directory passes on until someone changes it. */
@@ -96,6 +100,8 @@ export interface MetaTargetOptions {
   readonly mapBytesMax?: number | undefined;
   readonly limits?: Partial<MetaLimits> | undefined;
   readonly rootLayout?: LayoutDefaults | undefined;
+  /** This target has served before, so that a folder without its store is the wrong one. */
+  readonly hasServed?: boolean | undefined;
   /** Goes on after a damaged log with what can be read, giving up what cannot. Only at an operator's word. */
   readonly acceptLoss?: boolean | undefined;
   /** The target can no longer promise anything (the disk lost what it had accepted): the process must end. */
@@ -118,7 +124,7 @@ export interface MetaService {
   clientOpened(clientId: string): void;
   /** The last session of this client ended; its opens are dropped after the grace period. */
   clientClosed(clientId: string): void;
-  /** Storage targets may be back: try what failed. */
+  /** There is a newer cluster map: tries again what failed at targets that are back. */
   mapChanged(): void;
   statistics(): ResponseOf<typeof meta.statistics>;
 }

@@ -98,7 +98,11 @@ export class RecordedChunks implements ChunkOperations {
   remove(target: TargetId, fid: Fid, column: number): Promise<void> {
     return this.#call({ do: 'remove', target, fid, column, length: 0 });
   }
-  async stat(): Promise<{ size: number; blocks: number }> {
+  /** What `stat` answers for a target that is away. */
+  away: (target: TargetId) => Error | undefined = () => undefined;
+  async stat(target: TargetId): Promise<{ size: number; blocks: number }> {
+    const error = this.away(target);
+    if (error !== undefined) throw error;
     return { size: 0, blocks: 0 };
   }
   async sync(): Promise<void> {}

@@ -1,8 +1,9 @@
 /** Changes that wait for chunks or for one another: who may go on, who was given up, whose answer counts. */
 import { join } from 'node:path';
 import t from 'tap';
+import { IbexError } from '../../src/wire/errors.js';
 import { type Fid, ROOT_FID } from '../../src/wire/fid.js';
-import { copyTarget, openTarget, type RecordedChunks, type TestTarget, testFolder, until } from './support.js';
+import { clusterMap, copyTarget, openTarget, type RecordedChunks, type TestTarget, testFolder, until } from './support.js';
 
 const user = { uid: 1000, gid: 100 };
 const root = ROOT_FID;
@@ -101,4 +102,66 @@ t.test('after a start no file gets another layout until it is sure that nobody h
     return (error as { code: string }).code === 'EINVAL';
   });
   t.strictSame(m.chunks.calls, []);
+});
+
+t.test('no chunk is cut while a target of the file is away', async (t) => {
+  let map = clusterMap(4);
+  const m = await openTarget(testFolder(t), { map: () => map });
+  t.teardown(() => m.target.close());
+  const fid = await create(m, 'a');
+  m.chunks.away = (target) => (target === 103 ? new IbexError('ERR_TIMED_OUT', 'no answer') : undefined);
+  await t.rejects(m.call('setAttributes', { fid, size: 0 }), { code: 'ETIMEDOUT', message: /column \d on target 103/ });
+  m.chunks.away = () => undefined;
+  map = clusterMap(4, (_, index) => (index === 1 ? { reachability: 'offline' } : {}));
+  await t.rejects(m.call('open', { fid, write: true, truncate: true }), { code: 'EIO', message: /column \d on target 102: .*offline/ });
+  t.strictSame(m.chunks.calls, []);
+});
+
+t.test('a target that ends waits neither for removals nor for long for chunks', async (t) => {
+  const m = await openTarget(testFolder(t), { limits: { closeWaitMs: 20 } });
+  const removed = await create(m, 'removed');
+  await release(m, removed);
+  const fid = await create(m, 'cut');
+  hold(m.chunks);
+  await m.call('unlink', { parent: root, name: 'removed' });
+  await until(() => m.chunks.calls.length === 4);
+  const cuts = [1, 2].map((size) => m.call('setAttributes', { fid, size }, { channel: size, sequence: 1 }));
+  const ended = Promise.all(cuts.map((cut) => t.rejects(cut, { code: 'ESHUTDOWN' })));
+  await until(() => m.chunks.calls.length === 8);
+  await m.target.close();
+  await ended;
+  t.equal(m.chunks.calls.length, 8, 'nothing new is begun');
+});
+
+t.test('removals that failed are tried at once only when a target of theirs has come online', async (t) => {
+  let map = clusterMap(4);
+  const m = await openTarget(testFolder(t), { map: () => map, limits: { removalRetryMs: 60_000, removalRetryMsMax: 60_000 } });
+  t.teardown(() => m.target.close());
+  m.chunks.fail = (call) => (call.target === 102 ? new IbexError('ERR_TIMED_OUT') : undefined);
+  await release(m, await create(m, 'a'));
+  await m.call('unlink', { parent: root, name: 'a' });
+  await until(() => m.chunks.calls.length === 4);
+  m.chunks.calls = [];
+  const reaches = async (reachability: 'online' | 'offline', index: number): Promise<void> => {
+    map = clusterMap(4, (_, at) => (at === index ? { reachability } : {}));
+    m.target.service.mapChanged();
+    await new Promise((resolve) => setTimeout(resolve, 60));
+  };
+  await reaches('online', 0);
+  await reaches('offline', 0);
+  await reaches('offline', 1);
+  t.strictSame(m.chunks.calls, []);
+  m.chunks.fail = () => undefined;
+  await reaches('online', 1);
+  await until(() => m.target.service.statistics().removalsPending === 0);
+  t.equal(m.chunks.calls.length, 4);
+});
+
+t.test('a target that has served is not made anew in an empty folder', async (t) => {
+  const folder = testFolder(t);
+  await t.rejects(openTarget(join(folder, 'a'), { hasServed: true }), { code: 'EACCES', message: /mount or restore the disk/ });
+  const m = await openTarget(join(folder, 'a'));
+  await m.target.close();
+  const again = await openTarget(join(folder, 'a'), { hasServed: true });
+  await again.target.close();
 });
