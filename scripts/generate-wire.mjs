@@ -76,6 +76,7 @@ function typescript() {
 function cplusplus() {
   const out = [
     '// Generated from src/wire/schema.json by scripts/generate-wire.mjs. Do not edit.',
+    '// clang-format off',
     '#pragma once',
     '',
     '#include <bit>',

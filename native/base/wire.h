@@ -1,4 +1,5 @@
 // Generated from src/wire/schema.json by scripts/generate-wire.mjs. Do not edit.
+// clang-format off
 #pragma once
 
 #include <bit>
