@@ -23,7 +23,7 @@ import { defaultLayout, defaultMetaLimits, type MetaTarget, type MetaTargetOptio
 /** Bytes of disk that an inode with its name takes, about; for the number of inodes that may still be created. */
 const INODE_DISK_BYTES = 512;
 
-/** @throws IbexError when the folder is in use, damaged, of another format or not the target's; it says what to do */
+/** @throws IbexError when the folder is damaged, of another format or not the target's; it says what to do */
 export async function openMetaTarget(options: MetaTargetOptions): Promise<MetaTarget> {
   const { folder, logger, crc32c, durability, applyIntervalMs, mapBytesMax, acceptLoss, onFatal } = options;
   const store = await Store.open({ folder, logger, crc32c, groupBytes, durability, applyIntervalMs, mapBytesMax, acceptLoss, onFatal });

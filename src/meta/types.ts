@@ -79,7 +79,7 @@ export const defaultMetaLimits: MetaLimits = {
 export const defaultLayout: LayoutDefaults = { pattern: 'plain', pool: 'default', stripeSize: 1 << 20, stripeCount: 4 };
 
 export interface MetaTargetOptions {
-  /** Folder of the target; created when missing. Holds `database`, `log-*` and `lock`. */
+  /** Folder of the target; created when missing. Holds `database` and `log-*`; the caller keeps other processes from it. */
   readonly folder: string;
   readonly target: TargetId;
   readonly logger: Logger;
@@ -135,6 +135,6 @@ export interface MetaTarget {
   ready(): Promise<void>;
   /** Room of the file system under the folder, for heartbeats. */
   usage(): Promise<{ bytesTotal: number; bytesFree: number; inodesTotal: number; inodesFree: number }>;
-  /** Applies and syncs everything, then frees the folder. */
+  /** Applies and syncs everything. Changes that wait for chunks get a few seconds, removals of chunks none. */
   close(): Promise<void>;
 }

@@ -1,8 +1,9 @@
 /**
  * setAttributes and settle. Whether the caller may is the business of its kernel (default_permissions).
  *
- * A new size first cuts the chunks and then changes the inode, one at a time per file: when a target fails, the
- * file keeps its size. Whoever changes a size has flushed and settled its own writes of the file before.
+ * A new size first cuts the chunks and then changes the inode, one at a time per file. A target that is away leaves
+ * the file as it was; chunk-cutting.ts says what may remain of a failure on the way. Whoever changes a size has
+ * flushed and settled its own writes of the file before.
  */
 import { IbexError } from '../../wire/errors.js';
 import { type Fid, formatFid } from '../../wire/fid.js';
