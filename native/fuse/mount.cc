@@ -24,8 +24,6 @@
 #include "base/unique_fd.h"
 #include "fuse/mount_table.h"
 
-extern char** environ;
-
 namespace ibexfs {
 
 namespace {

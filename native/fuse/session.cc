@@ -101,7 +101,7 @@ FuseSession::~FuseSession() {
 Status FuseSession::stop(Unmount how) {
   const std::lock_guard lock(stop_mutex_);
   if (stopped_) return {};
-  const Status unmounted = unmount_fuse(core_->mount, how);
+  Status unmounted = unmount_fuse(core_->mount, how);
   if (!unmounted.ok() && how == Unmount::kWhenIdle) return unmounted;
   stopped_ = true;
   core_->stopping = true;

@@ -181,7 +181,7 @@ void TcpConnection::finish_sending() {
   update_interest();
 }
 
-void TcpConnection::fail(Status reason) {
+void TcpConnection::fail(const Status& reason) {
   const auto me = self();
   std::vector<OutgoingFrame> dropped;
   UniqueFd socket;

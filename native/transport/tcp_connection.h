@@ -85,7 +85,7 @@ class TcpConnection final : public Connection {
   void set_deadline(uint32_t delay_ms, Status reason);
   void begin_closing();
   void finish_sending();
-  void fail(Status reason);
+  void fail(const Status& reason);
   void update_interest();
 
   Reactor& reactor_;
