@@ -54,8 +54,8 @@ void TcpConnection::start_accepted(uint32_t listener, Admission::Ticket ticket) 
 }
 
 void TcpConnection::begin(uint32_t epoll_events) {
-  Status status = reactor_.watch(socket_.get(), epoll_events, [me = self()](uint32_t events) { me->on_ready(events); });
-  if (!status.ok()) fail(std::move(status));
+  const Status status = reactor_.watch(socket_.get(), epoll_events, [me = self()](uint32_t events) { me->on_ready(events); });
+  if (!status.ok()) fail(status);
 }
 
 void TcpConnection::on_ready(uint32_t epoll_events) {
