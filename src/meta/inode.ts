@@ -1,10 +1,10 @@
 /**
  * Inodes: the record in memory and its bytes on disk.
  *
- *     0 u8 format (1) | 1 u8 flags | 4 u32 mode | 8 u32 links | 12 u32 uid | 16 u32 gid | 20 u32 device |
+ *     0 u8 format (2) | 1 u8 flags | 4 u32 mode | 8 u32 links | 12 u32 uid | 16 u32 gid | 20 u32 device |
  *     24 f64 size (directories: number of entries) | 32 f64 atime | 40 f64 mtime | 48 f64 ctime (seconds) |
  *     56 u32 atime ns | 60 u32 mtime ns | 64 u32 ctime ns | 68 u32 bytes of xattrs |
- *     72 f64 parent (directories) | 80 body
+ *     72 f64 parent (directories) | 80 f64 change | 88 body
  *     body of a file       u8 pool bytes | pool | u32 stripe size | u16 targets | u32 each
  *     body of a directory  u8 pool bytes | pool | u32 stripe size | u16 stripe count      (what it passes on)
  *     body of a symlink    UTF-8
@@ -37,8 +37,8 @@ export const InodeFlag = {
   ownDefaults: 2,
 } as const;
 
-const FORMAT = 1;
-const HEAD_BYTES = 80;
+const FORMAT = 2;
+const HEAD_BYTES = 88;
 /** What st_size of a directory says; there is nothing behind it. */
 const DIRECTORY_SIZE = 4096;
 
@@ -61,6 +61,8 @@ export interface Inode {
   xattrBytes: number;
   /** Of a directory; 0 for anything else. */
   parent: number;
+  /** How often it was saved: never the same for two states of one inode. Only saveInode raises it. */
+  change: number;
   body: Buffer;
 }
 
@@ -88,6 +90,7 @@ export function encodeInode(inode: Inode): Buffer {
   bytes.writeUInt32LE(inode.ctimeNs, 64);
   bytes.writeUInt32LE(inode.xattrBytes, 68);
   bytes.writeDoubleLE(inode.parent, 72);
+  bytes.writeDoubleLE(inode.change, 80);
   bytes.set(inode.body, HEAD_BYTES);
   return bytes;
 }
@@ -111,6 +114,7 @@ export function decodeInode(fid: Fid, bytes: Buffer): Inode {
     ctimeNs: bytes.readUInt32LE(64),
     xattrBytes: bytes.readUInt32LE(68),
     parent: bytes.readDoubleLE(72),
+    change: bytes.readDoubleLE(80),
     body: bytes.subarray(HEAD_BYTES),
   };
 }
@@ -130,6 +134,7 @@ export function attributesOf(inode: Inode): Attributes {
     mtimeNs: inode.mtimeNs,
     ctime: inode.ctime,
     ctimeNs: inode.ctimeNs,
+    change: inode.change,
   };
 }
 

@@ -34,7 +34,9 @@ export function loadFile(state: MetaState, fid: Fid): Inode {
   return inode;
 }
 
+/** Every save is a change: none can be made that caches elsewhere don't get to know. */
 export function saveInode(state: MetaState, inode: Inode): void {
+  inode.change++;
   state.store.put(inodeKey(inode.fid), encodeInode(inode));
 }
 
@@ -80,6 +82,7 @@ export function createInode(state: MetaState, fields: NewInode, now: Timestamp):
     ctimeNs: now.nanoseconds,
     xattrBytes: 0,
     parent: fields.parent ?? 0,
+    change: 0,
     body: fields.body,
   };
   saveInode(state, inode);

@@ -18,7 +18,10 @@ const bytes = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const entryName = Type.String({ minLength: 1, maxLength: 255 });
 const text = Type.String({ maxLength: 4096 });
 
-/** Attributes of an inode. Times are seconds plus nanoseconds since 1970; mode holds type and permission bits as st_mode. */
+/**
+ * Attributes of an inode. Times are seconds plus nanoseconds since 1970; mode holds type and permission bits as st_mode.
+ * change: how often the inode changed, in content (a directory's entries too) or attributes; clocks have no part in it.
+ */
 export const Attributes = Type.Object({
   fid,
   mode: u32,
@@ -33,6 +36,7 @@ export const Attributes = Type.Object({
   mtimeNs: nanoseconds,
   ctime: seconds,
   ctimeNs: nanoseconds,
+  change: id,
 });
 export type Attributes = Static<typeof Attributes>;
 
@@ -191,7 +195,8 @@ export const meta = {
       /** 'replace' as rename(2); 'keep' fails with EEXIST (RENAME_NOREPLACE); 'exchange' swaps (RENAME_EXCHANGE). */
       mode: Type.Union([Type.Literal('replace'), Type.Literal('keep'), Type.Literal('exchange')]),
     }),
-    empty,
+    /** moved: what newName stands for now. newDirectory: only where it is another one. */
+    Type.Object({ moved: Attributes, directory: Attributes, newDirectory: directory }),
   ),
   readSymlink: message('meta.readSymlink', 115, reads, Type.Object({ fid }), Type.Object({ target: text })),
   /** Entries after `cookie` (0: from the start), without '.' and '..', in cookie order; end: no more follow. */

@@ -30,6 +30,7 @@ const attributes = (more: Partial<Attributes>): Attributes => ({
   mtimeNs: 4,
   ctime: 5,
   ctimeNs: 6,
+  change: 7,
   ...more,
 });
 

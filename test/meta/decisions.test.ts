@@ -79,6 +79,7 @@ t.test('an inode survives its record', async (t) => {
     ctimeNs: nanoseconds,
     xattrBytes: u32,
     parent: fc.maxSafeNat(),
+    change: fc.maxSafeNat(),
     body: fc.uint8Array().map((bytes) => Buffer.from(bytes)),
   });
   fc.assert(
@@ -89,7 +90,7 @@ t.test('an inode survives its record', async (t) => {
   const file = decodeInode(5 as Fid, encodeInode({ ...blank, body: encodeLayout(layout) }));
   t.strictSame(layoutOf(file), layout);
   t.equal(attributesOf({ ...blank, mode: 0o40755, size: 3 }).size, 4096);
-  for (let length = 0; length < 80; length++) t.throws(() => decodeInode(5 as Fid, Buffer.alloc(length, 1)), /is damaged/);
+  for (let length = 0; length < 88; length++) t.throws(() => decodeInode(5 as Fid, Buffer.alloc(length, 2)), /is damaged/);
   t.throws(() => layoutOf({ ...blank, body: encodeLayout(layout).subarray(0, 24) }), /is damaged: layout/);
   t.throws(() => layoutOf({ ...blank, body: Buffer.alloc(0) }), /is damaged: layout/);
   t.throws(() => encodeDefaults({ pattern: 'plain', pool: 'x'.repeat(256), stripeSize: 65536, stripeCount: 1 }), /pool name/);
@@ -111,6 +112,7 @@ const blank: Inode = {
   ctimeNs: 0,
   xattrBytes: 0,
   parent: 0,
+  change: 0,
   body: Buffer.alloc(0),
 };
 

@@ -212,6 +212,7 @@ t.test('times', async (t) => {
     t.equal(after.mtime !== 5, expected.mtime, `${what}: mtime`);
     t.equal(after.ctime !== before.ctime || after.ctimeNs !== before.ctimeNs, expected.ctime, `${what}: ctime`);
     t.equal(after.atime, before.atime, `${what}: atime`);
+    t.equal(after.change > before.change, expected.ctime, `${what}: change`);
   };
   const all = { mtime: true, ctime: true };
   const onlyChange = { mtime: false, ctime: true };
@@ -239,6 +240,27 @@ t.test('times', async (t) => {
     dir.fid,
     nothing,
   );
+});
+
+t.test('an answer tells the change it made, so that a caller sees whether another one came in between', async (t) => {
+  const m = await start(t);
+  const dir = await makeDir(m, 'dir');
+  const file = await makeFile(m, 'file');
+  const settled = await m.call('settle', { fid: file.fid, size: 0, mtime: 1, mtimeNs: 0, durable: false });
+  t.equal(settled.attributes.change, file.change + 1, 'also when neither size nor time tell of it');
+  const chosen = await m.call('setAttributes', { fid: file.fid, mode: 0o600, mtime: 1, mtimeNs: 0 });
+  t.equal(chosen.attributes.change, file.change + 2);
+  const before = (await attributes(m, root)).change;
+  const there = await m.call('rename', { parent: root, name: 'file', newParent: dir.fid, newName: 'x', mode: 'replace' });
+  t.match(there, { moved: { fid: file.fid, change: file.change + 3 }, directory: { fid: root, change: before + 1 } });
+  t.strictSame(there.newDirectory, await attributes(m, dir.fid));
+  const onSpot = await m.call('rename', { parent: dir.fid, name: 'x', newParent: dir.fid, newName: 'y', mode: 'replace' });
+  t.strictSame(onSpot, { moved: await attributes(m, file.fid), directory: await attributes(m, dir.fid) });
+  t.equal(onSpot.directory.change, there.newDirectory!.change + 1);
+  await m.call('link', { fid: file.fid, parent: dir.fid, name: 'z' });
+  const linked = await attributes(m, dir.fid);
+  const same = await m.call('rename', { parent: dir.fid, name: 'y', newParent: dir.fid, newName: 'z', mode: 'replace' });
+  t.equal(same.directory.change, linked.change, 'two names of one file stay');
 });
 
 t.test('chown clears set-user-id, and set-group-id of what the group executes', async (t) => {

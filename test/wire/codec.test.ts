@@ -21,6 +21,7 @@ const attributes = fc.record(
     mtimeNs: fc.nat(999_999_999),
     ctime: fc.maxSafeInteger(),
     ctimeNs: fc.nat(999_999_999),
+    change: fc.maxSafeNat(),
   },
   { noNullPrototype: true },
 );

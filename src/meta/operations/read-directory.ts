@@ -14,7 +14,7 @@ import type { Read } from './operation.js';
 /** A page ends here, so that a message stays well below its limit of 1 MiB. */
 const PAGE_BYTES_MAX = 512 << 10;
 const ENTRY_BYTES = 24;
-const ATTRIBUTES_BYTES = 96;
+const ATTRIBUTES_BYTES = 105;
 const HASH_END = 2 ** 52;
 
 export const readDirectory: Read<'readDirectory'> = (state, { fid, cookie, limit, withAttributes }) => {

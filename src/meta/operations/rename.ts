@@ -2,7 +2,7 @@
 import { IbexError } from '../../wire/errors.js';
 import { type Fid, formatFid } from '../../wire/fid.js';
 import { type Entry, entryKey, findEntry, loadEntry, setEntry } from '../dentries.js';
-import { type Inode, isDirectory } from '../inode.js';
+import { attributesOf, type Inode, isDirectory } from '../inode.js';
 import { checkLinks, findInode, loadDirectory, loadInode, saveInode, stampChange, stampModification } from '../inodes.js';
 import { destroyInode } from '../orphans.js';
 import type { MetaState } from '../state.js';
@@ -24,15 +24,18 @@ interface Move {
 export const rename: Change<'rename'> = {
   apply(state, request) {
     const move = loadMove(state, request);
-    if (move === undefined) return {};
-    if (request.mode === 'exchange') exchange(state, move, request);
-    else replace(state, move, request);
-    return {};
+    const { from, to, moved } = move;
+    // Two names of one inode: rename(2) leaves both.
+    if (move.target?.fid !== moved.fid) {
+      if (request.mode === 'exchange') exchange(state, move, request);
+      else replace(state, move, request);
+    }
+    const response = { moved: attributesOf(moved), directory: attributesOf(from) };
+    return to === from ? response : { ...response, newDirectory: attributesOf(to) };
   },
 };
 
-/** undefined: both names are the same inode, and there is nothing to do. */
-function loadMove(state: MetaState, request: Request<'rename'>): Move | undefined {
+function loadMove(state: MetaState, request: Request<'rename'>): Move {
   const from = loadDirectory(state, request.parent);
   const fromKey = entryKey(state, request.parent, request.name);
   const to = request.newParent === request.parent ? from : loadOtherDirectory(state, request.newParent);
@@ -41,9 +44,8 @@ function loadMove(state: MetaState, request: Request<'rename'>): Move | undefine
   const target = findEntry(state, toKey);
   if (request.mode === 'keep' && target !== undefined) throw new IbexError('ERR_EXISTS', JSON.stringify(request.newName));
   if (request.mode === 'exchange' && target === undefined) throw new IbexError('ERR_NOT_FOUND', JSON.stringify(request.newName));
-  if (target?.fid === source.fid) return undefined;
   const moved = loadInode(state, source.fid);
-  const replaced = target === undefined ? undefined : loadInode(state, target.fid);
+  const replaced = target === undefined || target.fid === source.fid ? undefined : loadInode(state, target.fid);
   return { from, fromKey, source, moved, to, toKey, target, replaced };
 }
 

@@ -71,15 +71,14 @@ export const settle: Change<'settle'> = {
     if (size > FILE_BYTES_MAX) throw new IbexError('ERR_FILE_TOO_BIG', `${formatFid(fid)}: ${size} bytes, at most ${FILE_BYTES_MAX}`);
     const inode = loadFile(state, fid);
     const later = mtime > inode.mtime || (mtime === inode.mtime && mtimeNs > inode.mtimeNs);
-    if (size > inode.size || later) {
-      inode.size = Math.max(inode.size, size);
-      if (later) {
-        inode.mtime = mtime;
-        inode.mtimeNs = mtimeNs;
-      }
-      stampChange(inode, state.now());
-      saveInode(state, inode);
+    inode.size = Math.max(inode.size, size);
+    if (later) {
+      inode.mtime = mtime;
+      inode.mtimeNs = mtimeNs;
     }
+    // Also where neither says so: the writer's clock may be behind, and what others have cached is old all the same.
+    stampChange(inode, state.now());
+    saveInode(state, inode);
     return { attributes: attributesOf(inode) };
   },
   after(state, { durable }) {
