@@ -120,12 +120,12 @@ export class OpenFiles {
     return this.states.merge(file.slot, attributes);
   }
 
-  /** Writes of other handles first, so that none of them undoes the cut or overrides the times. */
-  async settleBeforeChange(fid: Fid, what: string, signal?: AbortSignal): Promise<void> {
+  /** Writes of other handles first, so that none of them undoes the cut or overrides the times. Answers as settle. */
+  async settleBeforeChange(fid: Fid, what: string, signal?: AbortSignal): Promise<Attributes | undefined> {
     const file = this.#files.get(fid);
-    if (file === undefined || !this.isDirty(file)) return;
+    if (file === undefined || !this.isDirty(file)) return undefined;
     await this.drain(file, false, what);
-    await this.settle(file, false, signal);
+    return this.settle(file, false, signal);
   }
 
   /** The metadata server has cut or extended the file. */

@@ -43,11 +43,12 @@ export function attributeOperations(context: MountContext): Operations {
 }
 
 async function change(context: MountContext, fid: Fid, wanted: AttributeChange): Promise<Attributes> {
-  const { calls, files, changes, directories } = context;
+  const { calls, files, told, changes, directories } = context;
   if (Object.keys(wanted).length === 0) return (await calls.meta(fid, meta.getAttributes, { fid })).attributes;
   // A time of writing that was not reported yet would override what is set here, and a size undo a cut.
-  if (wanted.size !== undefined || wanted.mtime !== undefined) await files.settleBeforeChange(fid, `inode ${fid}`);
+  if (wanted.size !== undefined || wanted.mtime !== undefined) told.changedHere(await files.settleBeforeChange(fid, `inode ${fid}`));
   const { attributes } = await calls.meta(fid, meta.setAttributes, { fid, ...wanted });
+  told.changedHere(attributes);
   if (wanted.size !== undefined) files.resized(fid, attributes.size);
   if (wanted.mode !== undefined) watchSetId(context, attributes);
   changes.note(fid);

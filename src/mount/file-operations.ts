@@ -47,10 +47,11 @@ export function fileOperations(context: MountContext): Operations {
   const openFlags = (attributes: Attributes, write: boolean): number => {
     let flags: number = OpenReply.parallelDirectWrites;
     if (!write) flags |= OpenReply.noFlush;
-    if (told.matches(attributes)) return flags | OpenReply.keepCache;
-    context.invalidate(attributes.fid);
-    told.tell(attributes);
-    return flags;
+    if (!told.matches(attributes)) {
+      context.invalidate(attributes.fid);
+      told.tell(attributes);
+    }
+    return told.opened(attributes) ? flags | OpenReply.keepCache : flags;
   };
 
   const create = async (request: FuseRequestEvent, name: string): Promise<void> => {
@@ -84,6 +85,7 @@ export function fileOperations(context: MountContext): Operations {
       throw error;
     }
     let reply: number = OpenReply.parallelDirectWrites;
+    if (told.opened(attributes)) reply |= OpenReply.keepCache;
     if (!writes(flags)) reply |= OpenReply.noFlush;
     replies.created(request, attributes, file.slot, reply);
   };
@@ -98,7 +100,7 @@ export function fileOperations(context: MountContext): Operations {
   const settle = async (request: FuseRequestEvent, durable: boolean): Promise<void> => {
     const file = files.get(request.node as Fid);
     if (file !== undefined && (durable || files.isDirty(file))) {
-      await files.settle(file, durable);
+      told.changedHere(await files.settle(file, durable));
       changes.note(file.fid);
     }
     replies.done(request, request.dataError);
@@ -113,7 +115,7 @@ export function fileOperations(context: MountContext): Operations {
     if (request.dataError !== 0) context.logger.error(what, `data of inode ${request.node} could not be written before it was closed`);
     try {
       // Pages of a mapping may have been written after the last flush.
-      if (writes(request.flags) && files.isDirty(file)) await files.settle(file, false);
+      if (writes(request.flags) && files.isDirty(file)) told.changedHere(await files.settle(file, false));
     } catch (error) {
       context.logger.error({ ...what, err: error }, `size and time of inode ${request.node} could not be reported when it was closed`);
     } finally {

@@ -16,7 +16,7 @@ const renameModes: Readonly<Record<number, 'replace' | 'keep' | 'exchange'>> = {
 };
 
 export function nameOperations(context: MountContext): Operations {
-  const { calls, replies, changes, directories } = context;
+  const { calls, replies, told, changes, directories } = context;
   const nameOf = (request: FuseRequestEvent, source: Buffer, start: number): string => decodeName(source, start, request.nameLength);
   const secondOf = (request: FuseRequestEvent, source: Buffer, start: number): string =>
     decodeName(source, start + request.nameLength, request.secondLength);
@@ -77,6 +77,7 @@ export function nameOperations(context: MountContext): Operations {
         ({ attributes, directory }) => {
           changed(parent, directory);
           changes.note(fid);
+          told.changedHere(attributes);
           replies.entry(request, attributes);
         },
       );
@@ -114,9 +115,11 @@ export function nameOperations(context: MountContext): Operations {
       const parent = request.node as Fid;
       const newParent = request.newNode as Fid;
       const wanted = { parent, name: nameOf(request, source, start), newParent, newName: secondOf(request, source, start), mode };
-      return answer(context, request, calls.meta(parent, meta.rename, wanted), () => {
-        changed(parent, undefined);
-        changed(newParent, undefined);
+      return answer(context, request, calls.meta(parent, meta.rename, wanted), ({ moved, directory, newDirectory }) => {
+        changed(parent, directory);
+        if (newDirectory !== undefined) changed(newParent, newDirectory);
+        changed(moved.fid, undefined);
+        told.changedHere(moved);
         replies.done(request);
       });
     },

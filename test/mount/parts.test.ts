@@ -147,13 +147,21 @@ t.test("records hold what fits in the kernel's room", async (t) => {
 
 t.test('what the kernel was told', async (t) => {
   const told = new ToldAttributes(3);
-  const is = (fid: number, size: number, mtime = 1) => ({ fid: fid as Fid, size, mtime, mtimeNs: 0, ctime: 1, ctimeNs: 0 });
+  const is = (fid: number, size: number, mtime = 1, change = 1) => ({ fid: fid as Fid, size, mtime, mtimeNs: 0, change });
   t.notOk(told.matches(is(1, 10)));
   told.tell(is(1, 10));
   t.ok(told.matches(is(1, 10)));
   t.notOk(told.matches(is(1, 10, 2)));
   t.notOk(told.matches(is(1, 11)));
-  t.notOk(told.matches({ ...is(1, 10), ctimeNs: 1 }), 'the time of writing was set back');
+  t.notOk(told.matches(is(1, 10, 1, 2)), 'the time of writing was set back');
+  t.notOk(told.opened(is(1, 10)), 'told is not opened');
+  t.ok(told.opened(is(1, 10)));
+  told.tell(is(1, 10, 1, 2));
+  t.notOk(told.opened(is(1, 10, 1, 2)), 'told is not dropped');
+  told.changedHere(is(1, 10, 1, 3));
+  t.ok(told.opened(is(1, 10, 1, 3)));
+  told.changedHere(is(1, 10, 1, 5));
+  t.notOk(told.opened(is(1, 10, 1, 5)), 'change 4 was not made here');
   told.forget(1);
   t.notOk(told.matches(is(1, 10)));
   for (let fid = 1; fid <= 5; fid++) told.tell(is(fid, 0));
@@ -163,7 +171,7 @@ t.test('what the kernel was told', async (t) => {
 
 t.test('an append goes where the file ends: at most one more look', async (t) => {
   const told = new ToldAttributes();
-  const file = { fid: 1 as Fid, size: 20, mtime: 1, mtimeNs: 0, ctime: 1, ctimeNs: 0, links: 1 };
+  const file = { fid: 1 as Fid, size: 20, mtime: 1, mtimeNs: 0, change: 1, links: 1 };
   told.tell({ ...file, size: 10 });
   t.ok(told.sendBack(file, true), 'the kernel believes 10');
   told.tell(file);

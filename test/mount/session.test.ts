@@ -185,16 +185,76 @@ t.test('close-to-open: pages stay only when nothing has changed', async (t) => {
   await one.ask(FuseOperation.lookup, {}, 'f');
   t.match(await one.ask(FuseOperation.open, { node, flags: O_RDONLY }), {
     kind: FuseReplyKind.open,
+    openFlags: OpenReply.noFlush | OpenReply.parallelDirectWrites,
+  });
+  t.strictSame(one.invalidated, [], 'the kernel was just told the attributes');
+  t.match(await one.ask(FuseOperation.open, { node, flags: O_RDONLY }), {
+    kind: FuseReplyKind.open,
     openFlags: OpenReply.keepCache | OpenReply.noFlush | OpenReply.parallelDirectWrites,
   });
   two.files.write(handle, 0, Buffer.from('new'));
   await two.ask(FuseOperation.flush, { node, handle });
   t.match(await one.ask(FuseOperation.open, { node, flags: O_RDONLY }), { openFlags: OpenReply.noFlush | OpenReply.parallelDirectWrites });
   t.strictSame(one.invalidated, [node]);
-  t.equal(one.files.native.fileStates.byteLength > 0 && one.open.get(node as never)!.readers, 2);
+  t.equal(one.files.native.fileStates.byteLength > 0 && one.open.get(node as never)!.readers, 3);
   t.match(await one.ask(FuseOperation.getattr, { node }), { size: 3 });
   const third = await one.ask(FuseOperation.open, { node, flags: O_RDONLY });
   t.ok(third.openFlags! & OpenReply.keepCache);
+});
+
+t.test('close-to-open: a rewrite of the same size drops pages, whatever the clock of who wrote says', async (t) => {
+  const cluster = await LocalCluster.start(t);
+  const [one, two] = [new Kernel(cluster), new Kernel(cluster.otherClient())];
+  const { node, handle } = await two.create('f');
+  two.files.write(handle, 0, Buffer.from('old'));
+  await two.ask(FuseOperation.flush, { node, handle });
+  const keeps = async (kernel: Kernel): Promise<boolean> => {
+    const { kind, openFlags } = await kernel.ask(FuseOperation.open, { node, flags: O_RDONLY });
+    t.equal(kind, FuseReplyKind.open);
+    return (openFlags! & OpenReply.keepCache) !== 0;
+  };
+  const told = await one.ask(FuseOperation.lookup, {}, 'f');
+  await keeps(one);
+  t.ok(await keeps(one));
+  two.files.write(handle, 0, Buffer.from('new'));
+  await two.ask(FuseOperation.flush, { node, handle });
+  const toldAgain = await one.ask(FuseOperation.lookup, {}, 'f');
+  t.match(
+    toldAgain,
+    { size: told.size, mtime: told.mtime, mtimeNanoseconds: told.mtimeNanoseconds },
+    'nothing by which the kernel could see it',
+  );
+  t.notOk(await keeps(one), 'though the kernel has been told the attributes since');
+  t.ok(await keeps(one));
+  await two.ask(FuseOperation.setattr, { node, valid: Fattr.mode, mode: 0o600 });
+  t.notOk(await keeps(one), 'a change of attributes may hide one of content');
+});
+
+t.test('what changes through a mount leaves its own pages in place', async (t) => {
+  const cluster = await LocalCluster.start(t);
+  const [one, two] = [new Kernel(cluster), new Kernel(cluster.otherClient())];
+  const { node, handle } = await one.create('f');
+  const keeps = async (): Promise<boolean> =>
+    ((await one.ask(FuseOperation.open, { node, flags: O_RDONLY })).openFlags! & OpenReply.keepCache) !== 0;
+  for (const change of [
+    () => one.ask(FuseOperation.flush, { node, handle }),
+    () => one.ask(FuseOperation.fsync, { node, handle }),
+    () => one.ask(FuseOperation.setattr, { node, valid: Fattr.mtime, mtime: 5 }),
+    () => one.ask(FuseOperation.setattr, { node, valid: Fattr.mode, mode: 0o600 }),
+    () => one.ask(FuseOperation.rename2, { newNode: 1, flags: 0 }, 'f', 'g'),
+    () => one.ask(FuseOperation.link, { newNode: node }, 'f'),
+  ]) {
+    one.files.write(handle, 0, Buffer.from('mine'));
+    await change();
+    t.ok(await keeps(), String(change));
+  }
+  await one.ask(FuseOperation.flush, { node, handle });
+  const other = await two.ask(FuseOperation.open, { node, flags: O_WRONLY });
+  two.files.write(other.handle!, 0, Buffer.from('your'));
+  await two.ask(FuseOperation.flush, { node, handle: other.handle! });
+  one.files.write(handle, 4, Buffer.from('more'));
+  await one.ask(FuseOperation.flush, { node, handle });
+  t.notOk(await keeps(), 'another wrote in between');
 });
 
 t.test('an append is sent back until the kernel knows where the file ends', async (t) => {
