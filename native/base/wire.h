@@ -121,6 +121,7 @@ enum class CommandKind : uint16_t {
   kFuseReply = 3,
   kFileIo = 4,
   kChunkOperation = 5,
+  kFuseFacts = 6,
 };
 
 // Operation of a fileIo command.
@@ -176,6 +177,15 @@ enum class FuseReplyKind : uint16_t {
   kStatfs = 7,
   kDirectory = 8,
   kXattrSize = 9,
+};
+
+// Bits of FuseFactsCommand.facts. attributes: those of the command are the directory's. noXattrs: the inode has no extended attributes. names: the directory has no other names than those told since `empty`, and the one behind the command if there is one. empty: it has no names but that one. forget: nothing that was told of the inode before holds any more.
+enum class FuseFact : uint32_t {
+  kAttributes = 1,
+  kNoXattrs = 2,
+  kNames = 4,
+  kEmpty = 8,
+  kForget = 16,
 };
 
 // Severity of a log event; the numbers are pino's.
@@ -497,6 +507,53 @@ static_assert(offsetof(FuseReplyCommand, offset) == 128);
 static_assert(offsetof(FuseReplyCommand, sequence) == 136);
 static_assert(offsetof(FuseReplyCommand, open_flags) == 144);
 static_assert(offsetof(FuseReplyCommand, data_length) == 148);
+
+// fuseFacts: what native code may answer the kernel by itself about the inode `node`, for the next validMs milliseconds; followed by nameLength bytes: a name that the directory has.
+struct __attribute__((packed)) FuseFactsCommand {
+  RingRecord record{};
+  uint32_t session{};
+  uint32_t facts{};
+  uint64_t node{};
+  uint64_t size{};
+  uint64_t blocks{};
+  int64_t atime{};
+  int64_t mtime{};
+  int64_t ctime{};
+  uint32_t atime_nanoseconds{};
+  uint32_t mtime_nanoseconds{};
+  uint32_t ctime_nanoseconds{};
+  uint32_t mode{};
+  uint32_t links{};
+  uint32_t uid{};
+  uint32_t gid{};
+  uint32_t device{};
+  uint32_t block_size{};
+  uint32_t valid_ms{};
+  uint32_t name_length{};
+  uint32_t reserved{};
+  uint64_t reserved2{};
+  uint64_t reserved3{};
+};
+static_assert(sizeof(FuseFactsCommand) == 128);
+static_assert(offsetof(FuseFactsCommand, session) == 8);
+static_assert(offsetof(FuseFactsCommand, facts) == 12);
+static_assert(offsetof(FuseFactsCommand, node) == 16);
+static_assert(offsetof(FuseFactsCommand, size) == 24);
+static_assert(offsetof(FuseFactsCommand, blocks) == 32);
+static_assert(offsetof(FuseFactsCommand, atime) == 40);
+static_assert(offsetof(FuseFactsCommand, mtime) == 48);
+static_assert(offsetof(FuseFactsCommand, ctime) == 56);
+static_assert(offsetof(FuseFactsCommand, atime_nanoseconds) == 64);
+static_assert(offsetof(FuseFactsCommand, mtime_nanoseconds) == 68);
+static_assert(offsetof(FuseFactsCommand, ctime_nanoseconds) == 72);
+static_assert(offsetof(FuseFactsCommand, mode) == 76);
+static_assert(offsetof(FuseFactsCommand, links) == 80);
+static_assert(offsetof(FuseFactsCommand, uid) == 84);
+static_assert(offsetof(FuseFactsCommand, gid) == 88);
+static_assert(offsetof(FuseFactsCommand, device) == 92);
+static_assert(offsetof(FuseFactsCommand, block_size) == 96);
+static_assert(offsetof(FuseFactsCommand, valid_ms) == 100);
+static_assert(offsetof(FuseFactsCommand, name_length) == 104);
 
 // One entry in a fuseReply of kind directory; followed by nameLength bytes and padding to 8. node 0 marks an entry without attributes (then inode and mode's type bits still hold). cookie is the offset of the entry after this one.
 struct __attribute__((packed)) FuseDirectoryEntry {

@@ -115,6 +115,7 @@ export const CommandKind = {
   fuseReply: 3,
   fileIo: 4,
   chunkOperation: 5,
+  fuseFacts: 6,
 } as const;
 export type CommandKind = (typeof CommandKind)[keyof typeof CommandKind];
 
@@ -175,6 +176,16 @@ export const FuseReplyKind = {
   xattrSize: 9,
 } as const;
 export type FuseReplyKind = (typeof FuseReplyKind)[keyof typeof FuseReplyKind];
+
+/** Bits of FuseFactsCommand.facts. attributes: those of the command are the directory's. noXattrs: the inode has no extended attributes. names: the directory has no other names than those told since `empty`, and the one behind the command if there is one. empty: it has no names but that one. forget: nothing that was told of the inode before holds any more. */
+export const FuseFact = {
+  attributes: 1,
+  noXattrs: 2,
+  names: 4,
+  empty: 8,
+  forget: 16,
+} as const;
+export type FuseFact = (typeof FuseFact)[keyof typeof FuseFact];
 
 /** Severity of a log event; the numbers are pino's. */
 export const LogLevel = {
@@ -898,6 +909,113 @@ export function writeFuseReplyCommand(view: DataView, at: number, value: Partial
   view.setUint32(at + 156, 0, true);
   view.setUint32(at + 160, 0, true);
   view.setUint32(at + 164, 0, true);
+}
+
+/** fuseFacts: what native code may answer the kernel by itself about the inode `node`, for the next validMs milliseconds; followed by nameLength bytes: a name that the directory has. */
+export interface FuseFactsCommand {
+  session: number;
+  facts: number;
+  node: number;
+  size: number;
+  blocks: number;
+  atime: number;
+  mtime: number;
+  ctime: number;
+  atimeNanoseconds: number;
+  mtimeNanoseconds: number;
+  ctimeNanoseconds: number;
+  mode: number;
+  links: number;
+  uid: number;
+  gid: number;
+  device: number;
+  blockSize: number;
+  validMs: number;
+  nameLength: number;
+}
+export const FuseFactsCommandBytes = 128;
+/** Byte offsets of the fields of FuseFactsCommand. */
+export const FuseFactsCommandOffset = {
+  session: 8,
+  facts: 12,
+  node: 16,
+  size: 24,
+  blocks: 32,
+  atime: 40,
+  mtime: 48,
+  ctime: 56,
+  atimeNanoseconds: 64,
+  mtimeNanoseconds: 68,
+  ctimeNanoseconds: 72,
+  mode: 76,
+  links: 80,
+  uid: 84,
+  gid: 88,
+  device: 92,
+  blockSize: 96,
+  validMs: 100,
+  nameLength: 104,
+} as const;
+export function readFuseFactsCommand(view: DataView, at: number): FuseFactsCommand {
+  return {
+    session: view.getUint32(at + 8, true),
+    facts: view.getUint32(at + 12, true),
+    node: view.getUint32(at + 16, true) + view.getUint32(at + 20, true) * 4294967296,
+    size: view.getUint32(at + 24, true) + view.getUint32(at + 28, true) * 4294967296,
+    blocks: view.getUint32(at + 32, true) + view.getUint32(at + 36, true) * 4294967296,
+    atime: view.getUint32(at + 40, true) + view.getInt32(at + 44, true) * 4294967296,
+    mtime: view.getUint32(at + 48, true) + view.getInt32(at + 52, true) * 4294967296,
+    ctime: view.getUint32(at + 56, true) + view.getInt32(at + 60, true) * 4294967296,
+    atimeNanoseconds: view.getUint32(at + 64, true),
+    mtimeNanoseconds: view.getUint32(at + 68, true),
+    ctimeNanoseconds: view.getUint32(at + 72, true),
+    mode: view.getUint32(at + 76, true),
+    links: view.getUint32(at + 80, true),
+    uid: view.getUint32(at + 84, true),
+    gid: view.getUint32(at + 88, true),
+    device: view.getUint32(at + 92, true),
+    blockSize: view.getUint32(at + 96, true),
+    validMs: view.getUint32(at + 100, true),
+    nameLength: view.getUint32(at + 104, true),
+  };
+}
+export function writeFuseFactsCommand(view: DataView, at: number, value: Partial<FuseFactsCommand>): void {
+  view.setUint32(at + 8, value.session ?? 0, true);
+  view.setUint32(at + 12, value.facts ?? 0, true);
+  const nodeValue = value.node ?? 0;
+  view.setUint32(at + 16, nodeValue >>> 0, true);
+  view.setUint32(at + 20, Math.floor(nodeValue / 4294967296), true);
+  const sizeValue = value.size ?? 0;
+  view.setUint32(at + 24, sizeValue >>> 0, true);
+  view.setUint32(at + 28, Math.floor(sizeValue / 4294967296), true);
+  const blocksValue = value.blocks ?? 0;
+  view.setUint32(at + 32, blocksValue >>> 0, true);
+  view.setUint32(at + 36, Math.floor(blocksValue / 4294967296), true);
+  const atimeValue = value.atime ?? 0;
+  view.setUint32(at + 40, atimeValue >>> 0, true);
+  view.setUint32(at + 44, Math.floor(atimeValue / 4294967296), true);
+  const mtimeValue = value.mtime ?? 0;
+  view.setUint32(at + 48, mtimeValue >>> 0, true);
+  view.setUint32(at + 52, Math.floor(mtimeValue / 4294967296), true);
+  const ctimeValue = value.ctime ?? 0;
+  view.setUint32(at + 56, ctimeValue >>> 0, true);
+  view.setUint32(at + 60, Math.floor(ctimeValue / 4294967296), true);
+  view.setUint32(at + 64, value.atimeNanoseconds ?? 0, true);
+  view.setUint32(at + 68, value.mtimeNanoseconds ?? 0, true);
+  view.setUint32(at + 72, value.ctimeNanoseconds ?? 0, true);
+  view.setUint32(at + 76, value.mode ?? 0, true);
+  view.setUint32(at + 80, value.links ?? 0, true);
+  view.setUint32(at + 84, value.uid ?? 0, true);
+  view.setUint32(at + 88, value.gid ?? 0, true);
+  view.setUint32(at + 92, value.device ?? 0, true);
+  view.setUint32(at + 96, value.blockSize ?? 0, true);
+  view.setUint32(at + 100, value.validMs ?? 0, true);
+  view.setUint32(at + 104, value.nameLength ?? 0, true);
+  view.setUint32(at + 108, 0, true);
+  view.setUint32(at + 112, 0, true);
+  view.setUint32(at + 116, 0, true);
+  view.setUint32(at + 120, 0, true);
+  view.setUint32(at + 124, 0, true);
 }
 
 /** One entry in a fuseReply of kind directory; followed by nameLength bytes and padding to 8. node 0 marks an entry without attributes (then inode and mode's type bits still hold). cookie is the offset of the entry after this one. */
