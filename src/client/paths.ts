@@ -5,7 +5,7 @@
 import { constants } from 'node:fs';
 import { IbexError } from '../wire/errors.js';
 import type { Fid } from '../wire/fid.js';
-import { meta } from '../wire/messages.js';
+import { type Attributes, meta } from '../wire/messages.js';
 import type { MetadataCalls } from './backend.js';
 import type { ClientCore } from './core.js';
 import { fileError } from './errors.js';
@@ -26,6 +26,13 @@ export interface Place {
   readonly mustBeDirectory: boolean;
 }
 
+const missing = (name: string): IbexError => new IbexError('ERR_NOT_FOUND', JSON.stringify(name));
+
+function found(name: string, attributes: Attributes | undefined): Attributes {
+  if (attributes === undefined) throw missing(name);
+  return attributes;
+}
+
 export class Paths {
   readonly cache: PathCache;
   readonly source: NameSource;
@@ -38,7 +45,7 @@ export class Paths {
     this.#files = files;
     this.cache = new PathCache(directoryCacheMs);
     this.source = {
-      lookup: async (parent, name, signal) => (await calls.meta(parent, meta.lookup, { parent, name }, { signal })).attributes,
+      lookup: async (parent, name, signal) => found(name, (await calls.meta(parent, meta.lookup, { parent, name }, { signal })).attributes),
       attributes: async (fid, signal) => (await calls.meta(fid, meta.getAttributes, { fid }, { signal })).attributes,
       readSymlink: async (fid, signal) => (await calls.meta(fid, meta.readSymlink, { fid }, { signal })).target,
     };
@@ -54,7 +61,9 @@ export class Paths {
     if (parent === undefined) return this.attributesByWalk(path, follow, options?.signal).catch(fail);
     const name = path.slice(path.lastIndexOf('/') + 1);
     try {
-      return this.#calls.meta(parent, meta.lookup, { parent, name }, options).then(({ attributes }) => {
+      return this.#calls.meta(parent, meta.lookup, { parent, name }, options).then((answer) => {
+        if (answer.attributes === undefined) return fail(missing(name));
+        const { attributes } = answer;
         if (follow && (attributes.mode & S_IFMT) === S_IFLNK) return this.attributesByWalk(path, true, options?.signal).catch(fail);
         return new Stats(this.#files.merge(attributes));
       }, fail);

@@ -103,7 +103,14 @@ const changes = true;
 
 /** Metadata: served by `ibex meta`. */
 export const meta = {
-  lookup: message('meta.lookup', 100, reads, Type.Object({ parent: fid, name: entryName }), withAttributes),
+  /** A name that is not there is no error: without attributes, and with those of the directory. */
+  lookup: message(
+    'meta.lookup',
+    100,
+    reads,
+    Type.Object({ parent: fid, name: entryName }),
+    Type.Object({ attributes: Type.Optional(Attributes), directory }),
+  ),
   getAttributes: message('meta.getAttributes', 101, reads, Type.Object({ fid }), withAttributes),
   /** Only the fields given are changed. A new size cuts or extends the file on its targets before the answer. */
   setAttributes: message(

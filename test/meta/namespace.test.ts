@@ -236,7 +236,7 @@ class Run {
     if (kind !== 'directory') return found;
     const { entries } = await call('readDirectory', { fid, cookie: 0, limit: 4096, withAttributes: false });
     for (const entry of entries.sort((x, y) => (x.name < y.name ? -1 : 1))) {
-      if ((await call('lookup', { parent: fid, name: entry.name })).attributes.fid !== entry.fid)
+      if ((await call('lookup', { parent: fid, name: entry.name })).attributes?.fid !== entry.fid)
         throw new Error(`lookup of ${at}/${entry.name} and its directory differ`);
       Object.assign(found, await this.tree(entry.fid, `${at}/${entry.name}`));
     }

@@ -1,15 +1,15 @@
 /** Reads of one inode: lookup, getAttributes, readSymlink. Reading leaves access times alone, as noatime does. */
 import { IbexError } from '../../wire/errors.js';
 import { formatFid } from '../../wire/fid.js';
-import { entryKey, loadEntry } from '../dentries.js';
+import { entryKey, findEntry } from '../dentries.js';
 import { attributesOf, FileType, typeOf } from '../inode.js';
 import { loadDirectory, loadInode } from '../inodes.js';
 import type { Read } from './operation.js';
 
 export const lookup: Read<'lookup'> = (state, { parent, name }) => {
-  loadDirectory(state, parent);
-  const entry = loadEntry(state, entryKey(state, parent, name), name);
-  return { attributes: attributesOf(loadInode(state, entry.fid)) };
+  const directory = loadDirectory(state, parent);
+  const entry = findEntry(state, entryKey(state, parent, name));
+  return entry === undefined ? { directory: attributesOf(directory) } : { attributes: attributesOf(loadInode(state, entry.fid)) };
 };
 
 export const getAttributes: Read<'getAttributes'> = (state, { fid }) => ({ attributes: attributesOf(loadInode(state, fid)) });
