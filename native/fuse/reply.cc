@@ -18,7 +18,7 @@ void append(std::vector<uint8_t>& out, const Struct& value) {
   out.insert(out.end(), bytes, bytes + sizeof(Struct));
 }
 
-// FuseReplyCommand and FuseDirectoryEntry name their attribute fields alike.
+// The records that carry attributes name their fields alike.
 template <typename Record>
 fuse_attr attributes_of(const Record& record, uint64_t inode) {
   fuse_attr attributes{};
@@ -175,6 +175,10 @@ bool fits(uint32_t opcode, FuseReplyKind kind) {
 }
 
 }  // namespace
+
+fuse_attr attributes_of_facts(const wire::FuseFactsCommand& command) {
+  return attributes_of(command, command.node);
+}
 
 int errno_of(uint32_t status) {
   return status < 1000 ? static_cast<int>(status) : EIO;

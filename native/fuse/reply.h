@@ -20,6 +20,9 @@ struct ReplyContext {
 // instead (ERANGE: an xattr larger than the caller's room), or -1 when the record does not fit the request.
 int encode_reply(const ReplyContext& context, const wire::FuseReplyCommand& command, Bytes data, std::vector<uint8_t>& out);
 
+// The kernel's view of attributes that were told in advance.
+fuse_attr attributes_of_facts(const wire::FuseFactsCommand& command);
+
 // The errno for a status of our own wire: its codes above 1000 mean nothing to the kernel.
 int errno_of(uint32_t status);
 

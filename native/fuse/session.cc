@@ -124,6 +124,10 @@ void FuseSession::reply(const wire::FuseReplyCommand& command, Bytes data) {
   core_->reply(command, data);
 }
 
+void FuseSession::tell(const wire::FuseFactsCommand& command, std::string_view name) {
+  core_->facts.tell(command, name, KnownFacts::Clock::now());
+}
+
 bool FuseSession::invalidate_inode(uint64_t node, int64_t offset, int64_t length) {
   const fuse_notify_inval_inode_out record{node, offset, length};
   return core_->notifier.post(core_->devices.front().get(), FUSE_NOTIFY_INVAL_INODE, &record, sizeof(record), nullptr, 0);
@@ -145,6 +149,7 @@ FuseSession::Statistics FuseSession::statistics() const {
   Statistics statistics;
   statistics.requests = core_->requests;
   statistics.name_requests = core_->name_requests;
+  statistics.known_answers = core_->known_answers;
   statistics.name_requests_open = core_->pending.open();
   statistics.bytes_read = core_->bytes_read;
   statistics.bytes_written = core_->bytes_written;

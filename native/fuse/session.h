@@ -43,6 +43,9 @@ class FuseSession {
   // An answer that does not fit the request is EIO to the kernel and a log event.
   void reply(const wire::FuseReplyCommand& command, Bytes data);
 
+  // Any thread. From when it returns on, FUSE threads answer by it.
+  void tell(const wire::FuseFactsCommand& command, std::string_view name);
+
   // Any thread; done in the background, since the kernel may block the caller on locks that only a reply
   // releases. False: too many are waiting, this one is dropped.
   // Drops cached attributes, and cached pages of [offset, offset + length); length 0: to the end; offset < 0: attributes only.
@@ -60,6 +63,7 @@ class FuseSession {
   struct Statistics {
     uint64_t requests = 0;            // of the kernel
     uint64_t name_requests = 0;       // handed to TypeScript
+    uint64_t known_answers = 0;       // name requests answered by what it told in advance
     uint64_t name_requests_open = 0;  // not answered yet
     uint64_t bytes_read = 0, bytes_written = 0;
   };

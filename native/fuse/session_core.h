@@ -15,6 +15,7 @@
 
 #include "base/unique_fd.h"
 #include "fuse/event_outbox.h"
+#include "fuse/known_facts.h"
 #include "fuse/notifier.h"
 #include "fuse/pending_requests.h"
 #include "fuse/session.h"
@@ -59,6 +60,7 @@ struct FuseSession::Core : std::enable_shared_from_this<Core> {
   EventSink& sink;
   const std::shared_ptr<EventOutbox> outbox;
   PendingRequests pending;
+  KnownFacts facts;
   FuseNotifier notifier;
 
   std::vector<UniqueFd> devices;  // one a thread; the first is the mount's own
@@ -74,6 +76,7 @@ struct FuseSession::Core : std::enable_shared_from_this<Core> {
 
   std::atomic<uint64_t> requests{0};
   std::atomic<uint64_t> name_requests{0};
+  std::atomic<uint64_t> known_answers{0};
   std::atomic<uint64_t> bytes_read{0};
   std::atomic<uint64_t> bytes_written{0};
 

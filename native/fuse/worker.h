@@ -32,6 +32,8 @@ class FuseWorker {
   bool keep_write(uint32_t bytes, Buffer& buffer, std::unique_ptr<uint8_t[]>& spare);
   void seek_request(const RequestOrigin& origin);
   void name_request(const RequestOrigin& origin, const fuse_in_header& header);
+  // True: answered by what TypeScript told in advance.
+  bool answer_by_facts(const RequestOrigin& origin, uint32_t opcode, const NameRequest& request);
   void hand_over(const RequestOrigin& origin, uint32_t opcode, NameRequest& request);
   // A name request that must not run before pending data has reached the targets.
   void after_data(const RequestOrigin& origin, uint32_t opcode, NameRequest& request);

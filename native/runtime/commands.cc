@@ -28,6 +28,8 @@ CommandShape shape_of(wire::CommandKind kind) {
       return {sizeof(wire::CloseConnectionCommand), offsetof(wire::CloseConnectionCommand, text_length)};
     case wire::CommandKind::kFuseReply:
       return {sizeof(wire::FuseReplyCommand), offsetof(wire::FuseReplyCommand, data_length)};
+    case wire::CommandKind::kFuseFacts:
+      return {sizeof(wire::FuseFactsCommand), offsetof(wire::FuseFactsCommand, name_length)};
     case wire::CommandKind::kFileIo:
       return {sizeof(wire::FileIoCommand), 0};
     case wire::CommandKind::kChunkOperation:
@@ -64,6 +66,9 @@ void Core::execute(size_t bytes) {
         break;
       case wire::CommandKind::kFuseReply:
         fuse_reply(record, tail);
+        break;
+      case wire::CommandKind::kFuseFacts:
+        fuse_facts(record, tail);
         break;
       case wire::CommandKind::kFileIo:
         file_io(record);
@@ -113,6 +118,12 @@ void Core::close_connection(const uint8_t* record, Bytes tail) {
 void Core::fuse_reply(const uint8_t* record, Bytes tail) {
   const auto command = read<wire::FuseReplyCommand>(record);
   if (FuseSession* session = fuse_session(command.session)) session->reply(command, tail);
+}
+
+void Core::fuse_facts(const uint8_t* record, Bytes tail) {
+  const auto command = read<wire::FuseFactsCommand>(record);
+  if (FuseSession* session = fuse_session(command.session))
+    session->tell(command, {reinterpret_cast<const char*>(tail.data()), tail.size()});
 }
 
 void Core::file_io(const uint8_t* record) {

@@ -88,6 +88,7 @@ class Core {
   void send_frame(const uint8_t* record, Bytes tail);
   void close_connection(const uint8_t* record, Bytes tail);
   void fuse_reply(const uint8_t* record, Bytes tail);
+  void fuse_facts(const uint8_t* record, Bytes tail);
   void file_io(const uint8_t* record);
   void chunk_operation(const uint8_t* record);
   void touch(const std::shared_ptr<Connection>& connection);

@@ -7,15 +7,10 @@ import { answer, type MountContext, type Operations } from './context.js';
 import { ErrnoError, Fattr } from './linux.js';
 
 export function attributeOperations(context: MountContext): Operations {
-  const { calls, files, replies, directories } = context;
+  const { calls, files, replies } = context;
   return {
     [FuseOperation.getattr]: (request) => {
       const fid = request.node as Fid;
-      const known = directories.find(fid);
-      if (known !== undefined) {
-        replies.attributes(request, known.attributes, known.validMs);
-        return undefined;
-      }
       return answer(context, request, calls.meta(fid, meta.getAttributes, { fid }), ({ attributes }) =>
         replies.attributes(request, attributes),
       );
@@ -43,7 +38,7 @@ export function attributeOperations(context: MountContext): Operations {
 }
 
 async function change(context: MountContext, fid: Fid, wanted: AttributeChange): Promise<Attributes> {
-  const { calls, files, told, changes, directories } = context;
+  const { calls, files, told, changes, facts } = context;
   if (Object.keys(wanted).length === 0) return (await calls.meta(fid, meta.getAttributes, { fid })).attributes;
   // A time of writing that was not reported yet would override what is set here, and a size undo a cut.
   if (wanted.size !== undefined || wanted.mtime !== undefined) told.changedHere(await files.settleBeforeChange(fid, `inode ${fid}`));
@@ -52,7 +47,7 @@ async function change(context: MountContext, fid: Fid, wanted: AttributeChange):
   if (wanted.size !== undefined) files.resized(fid, attributes.size);
   if (wanted.mode !== undefined) watchSetId(context, attributes);
   changes.note(fid);
-  directories.forget(fid);
+  facts.forget(fid);
   return attributes;
 }
 

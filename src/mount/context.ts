@@ -4,8 +4,7 @@ import type { MetadataCalls } from '../client/backend.js';
 import type { OpenFiles } from '../client/open-files.js';
 import type { Space } from '../client/types.js';
 import type { FuseRequestEvent } from '../wire/generated.js';
-import type { DirectoryAttributes } from './directory-attributes.js';
-import type { FreshFiles } from './fresh-files.js';
+import type { KernelFacts } from './kernel-facts.js';
 import type { RecentChanges } from './recent-changes.js';
 import type { Replies } from './replies.js';
 import type { ToldAttributes } from './told-attributes.js';
@@ -16,8 +15,7 @@ export interface MountContext {
   readonly replies: Replies;
   readonly told: ToldAttributes;
   readonly changes: RecentChanges;
-  readonly directories: DirectoryAttributes;
-  readonly fresh: FreshFiles;
+  readonly facts: KernelFacts;
   readonly logger: Logger;
   /** Room in the file system, at most a second old. */
   readonly space: () => Promise<Space>;

@@ -15,8 +15,7 @@ import { monotonicMs } from '../net/runtime.js';
 import { toIbexError } from '../wire/errors.js';
 import { type Fid, formatFid } from '../wire/fid.js';
 import { readKeyFile } from '../wire/key.js';
-import { DirectoryAttributes } from './directory-attributes.js';
-import { FreshFiles } from './fresh-files.js';
+import { KernelFacts } from './kernel-facts.js';
 import { RecentChanges } from './recent-changes.js';
 import { Replies } from './replies.js';
 import { MountSession } from './session.js';
@@ -98,8 +97,7 @@ class Mount {
       replies: new Replies(runtime, this.#files, told, validity, logger),
       told,
       changes: new RecentChanges(),
-      directories: new DirectoryAttributes(validity.attributesMs, monotonicMs),
-      fresh: new FreshFiles(validity.attributesMs, monotonicMs),
+      facts: new KernelFacts(runtime, () => this.#session ?? 0, validity.attributesMs),
       logger,
       space: () => space.get(),
       invalidate: (node) => {

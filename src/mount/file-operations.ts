@@ -17,7 +17,7 @@ const CLEAR_SET_ID = 1;
 const writes = (flags: number): boolean => (flags & O_ACCMODE) !== O_RDONLY;
 
 export function fileOperations(context: MountContext): Operations {
-  const { calls, files, replies, told, changes, directories, fresh } = context;
+  const { calls, files, replies, told, changes, facts } = context;
 
   const open = async (request: FuseRequestEvent): Promise<void> => {
     const fid = request.node as Fid;
@@ -67,9 +67,8 @@ export function fileOperations(context: MountContext): Operations {
     let { attributes } = answer;
     const file = files.opened(attributes, answer.layout, true);
     changes.note(parent);
-    if (answer.directory === undefined) directories.forget(parent);
-    else directories.learn(answer.directory);
-    if (answer.created) fresh.created(attributes.fid);
+    facts.changed(parent, answer.directory);
+    if (answer.created) facts.created(attributes.fid);
     try {
       // Somebody else made it since the kernel looked: then this is an open.
       if (!answer.created && writes(flags) && (flags & O_TRUNC) !== 0) {

@@ -4,7 +4,7 @@ import type { Fid } from '../wire/fid.js';
 import { FuseOperation, type FuseRequestEvent } from '../wire/generated.js';
 import { type Attributes, meta } from '../wire/messages.js';
 import { answer, type MountContext, type Operations } from './context.js';
-import { decodeName } from './linux.js';
+import { decodeName, Errno } from './linux.js';
 
 const RENAME_KEEP = 1;
 const RENAME_EXCHANGE = 2;
@@ -16,14 +16,13 @@ const renameModes: Readonly<Record<number, 'replace' | 'keep' | 'exchange'>> = {
 };
 
 export function nameOperations(context: MountContext): Operations {
-  const { calls, replies, told, changes, directories } = context;
+  const { calls, replies, told, changes, facts } = context;
   const nameOf = (request: FuseRequestEvent, source: Buffer, start: number): string => decodeName(source, start, request.nameLength);
   const secondOf = (request: FuseRequestEvent, source: Buffer, start: number): string =>
     decodeName(source, start + request.nameLength, request.secondLength);
   const changed = (fid: Fid, directory: Attributes | undefined): void => {
     changes.note(fid);
-    if (directory === undefined) directories.forget(fid);
-    else directories.learn(directory);
+    facts.changed(fid, directory);
   };
   // The kernel has applied the umask where it was told to; once more does no harm.
   const modeOf = (request: FuseRequestEvent): number => (request.mode & ~request.umask) >>> 0;
@@ -32,9 +31,10 @@ export function nameOperations(context: MountContext): Operations {
     [FuseOperation.lookup]: (request, source, start) => {
       const parent = request.node as Fid;
       const name = nameOf(request, source, start);
-      return answer(context, request, calls.meta(parent, meta.lookup, { parent, name }), ({ attributes }) =>
-        replies.entry(request, attributes),
-      );
+      return answer(context, request, calls.meta(parent, meta.lookup, { parent, name }), ({ attributes }) => {
+        if (attributes === undefined) replies.done(request, Errno.ENOENT);
+        else replies.entry(request, attributes);
+      });
     },
 
     [FuseOperation.mkdir]: (request, source, start) => {

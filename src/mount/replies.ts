@@ -42,6 +42,24 @@ const aboutNodes = new Set<number>([
 
 const operationNames = new Map<number, string>(Object.entries(FuseOperation).map(([name, number]) => [number, name]));
 
+/** Attributes as the records of native code carry them. */
+export const attributeFields = (attributes: Attributes) => ({
+  mode: attributes.mode,
+  size: attributes.size,
+  blocks: Math.ceil(attributes.size / SECTOR_BYTES),
+  atime: attributes.atime,
+  mtime: attributes.mtime,
+  ctime: attributes.ctime,
+  atimeNanoseconds: attributes.atimeNs,
+  mtimeNanoseconds: attributes.mtimeNs,
+  ctimeNanoseconds: attributes.ctimeNs,
+  links: attributes.links,
+  uid: attributes.uid,
+  gid: attributes.gid,
+  device: attributes.device,
+  blockSize: BLOCK_BYTES,
+});
+
 export class Replies {
   readonly validity: Validity;
   readonly #sink: ReplySink;
@@ -63,10 +81,8 @@ export class Replies {
     this.#send(fields);
   }
 
-  attributes(request: FuseRequestEvent, attributes: Attributes, validMs = this.validity.attributesMs): void {
-    const fields = this.#fields(request, FuseReplyKind.attributes, attributes);
-    fields.attributesValidMs = validMs;
-    this.#send(fields);
+  attributes(request: FuseRequestEvent, attributes: Attributes): void {
+    this.#send(this.#fields(request, FuseReplyKind.attributes, attributes));
   }
 
   created(request: FuseRequestEvent, attributes: Attributes, handle: number, openFlags: number): void {
@@ -134,24 +150,11 @@ export class Replies {
     this.#files.merge(attributes);
     if ((attributes.mode & S_IFMT) === S_IFREG) this.#told.tell(attributes);
     return {
+      ...attributeFields(attributes),
       session: request.session,
       kind,
       unique: request.unique,
-      mode: attributes.mode,
       node: attributes.fid,
-      size: attributes.size,
-      blocks: Math.ceil(attributes.size / SECTOR_BYTES),
-      atime: attributes.atime,
-      mtime: attributes.mtime,
-      ctime: attributes.ctime,
-      atimeNanoseconds: attributes.atimeNs,
-      mtimeNanoseconds: attributes.mtimeNs,
-      ctimeNanoseconds: attributes.ctimeNs,
-      links: attributes.links,
-      uid: attributes.uid,
-      gid: attributes.gid,
-      device: attributes.device,
-      blockSize: BLOCK_BYTES,
       attributesValidMs: this.validity.attributesMs,
     };
   }

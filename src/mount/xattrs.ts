@@ -10,7 +10,7 @@ const XATTR_REPLACE = 2;
 const modes: Readonly<Record<number, 'any' | 'create' | 'replace'>> = { 0: 'any', [XATTR_CREATE]: 'create', [XATTR_REPLACE]: 'replace' };
 
 export function xattrOperations(context: MountContext): Operations {
-  const { calls, replies, changes, fresh } = context;
+  const { calls, replies, changes, facts } = context;
 
   const nameOf = (request: FuseRequestEvent, source: Buffer, start: number): string => {
     const name = decodeName(source, start, request.nameLength);
@@ -29,10 +29,6 @@ export function xattrOperations(context: MountContext): Operations {
     [FuseOperation.getxattr]: (request, source, start) => {
       const fid = request.node as Fid;
       const name = nameOf(request, source, start);
-      if (fresh.isBare(fid)) {
-        replies.done(request, Errno.ENODATA);
-        return undefined;
-      }
       return answer(context, request, calls.meta(fid, meta.getXattr, { fid, name }), ({ value }) => give(request, value));
     },
     [FuseOperation.listxattr]: (request) => {
@@ -48,9 +44,9 @@ export function xattrOperations(context: MountContext): Operations {
       const name = nameOf(request, source, start);
       const from = start + request.nameLength;
       const value = Buffer.from(source.subarray(from, from + request.secondLength));
-      fresh.forget(fid);
       return answer(context, request, calls.meta(fid, meta.setXattr, { fid, name, value, mode }), () => {
         changes.note(fid);
+        facts.forget(fid);
         replies.done(request);
       });
     },
@@ -58,6 +54,7 @@ export function xattrOperations(context: MountContext): Operations {
       const fid = request.node as Fid;
       return answer(context, request, calls.meta(fid, meta.removeXattr, { fid, name: nameOf(request, source, start) }), () => {
         changes.note(fid);
+        facts.forget(fid);
         replies.done(request);
       });
     },

@@ -19,6 +19,9 @@ import {
   type FileIoOperation,
   type FrameEvent,
   FrameEventBytes,
+  type FuseFactsCommand,
+  FuseFactsCommandBytes,
+  FuseFactsCommandOffset,
   type FuseReplyCommand,
   FuseReplyCommandBytes,
   FuseReplyCommandOffset,
@@ -41,6 +44,7 @@ import {
   writeChunkOperationCommand,
   writeCloseConnectionCommand,
   writeFileIoCommand,
+  writeFuseFactsCommand,
   writeFuseReplyCommand,
   writeRingRecord,
   writeSendFrameCommand,
@@ -150,6 +154,15 @@ export class Runtime {
     writeFuseReplyCommand(this.#commandView, at, fields);
     this.#commandView.setUint32(at + FuseReplyCommandOffset.dataLength, length, true); // as in sendFrame
     if (data !== undefined) this.#commands.set(data, at + FuseReplyCommandBytes);
+  }
+
+  /** Tells native code what it may answer the kernel by itself; it does so when the command has been handed over. */
+  fuseFacts(fields: Partial<Omit<FuseFactsCommand, 'nameLength'>>, name?: Uint8Array): void {
+    const length = name?.length ?? 0;
+    const at = this.#append(CommandKind.fuseFacts, FuseFactsCommandBytes, length);
+    writeFuseFactsCommand(this.#commandView, at, fields);
+    this.#commandView.setUint32(at + FuseFactsCommandOffset.nameLength, length, true); // as in sendFrame
+    if (name !== undefined) this.#commands.set(name, at + FuseFactsCommandBytes);
   }
 
   /**

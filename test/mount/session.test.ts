@@ -3,8 +3,7 @@ import { constants } from 'node:fs';
 import { pino } from 'pino';
 import t from 'tap';
 import { OpenFiles } from '../../src/client/open-files.js';
-import { DirectoryAttributes } from '../../src/mount/directory-attributes.js';
-import { FreshFiles } from '../../src/mount/fresh-files.js';
+import { KernelFacts } from '../../src/mount/kernel-facts.js';
 import { Errno, Fattr, OpenReply } from '../../src/mount/linux.js';
 import { RecentChanges } from '../../src/mount/recent-changes.js';
 import { Replies } from '../../src/mount/replies.js';
@@ -13,6 +12,8 @@ import { SpaceCache } from '../../src/mount/space-cache.js';
 import { ToldAttributes } from '../../src/mount/told-attributes.js';
 import {
   FuseDirectoryEntryBytes,
+  FuseFact,
+  type FuseFactsCommand,
   FuseOperation,
   type FuseReplyCommand,
   FuseReplyKind,
@@ -34,6 +35,7 @@ class Kernel {
   readonly files: MemoryFiles;
   readonly open: OpenFiles;
   readonly invalidated: number[] = [];
+  readonly facts: Partial<FuseFactsCommand>[] = [];
   readonly cluster: LocalCluster;
   readonly #session: MountSession;
   readonly #waiting = new Map<number, (answer: Answer) => void>();
@@ -63,8 +65,7 @@ class Kernel {
       replies: new Replies(sink, this.open, told, { entryMs: 1000, attributesMs: 1000 }, logger),
       told,
       changes: new RecentChanges(),
-      directories: new DirectoryAttributes(1000, () => performance.now()),
-      fresh: new FreshFiles(1000, () => performance.now()),
+      facts: new KernelFacts({ fuseFacts: (fields) => void this.facts.push(fields) }, () => 1, 1000),
       logger,
       space: () => space.get(),
       invalidate: (node) => void this.invalidated.push(node),
@@ -146,6 +147,23 @@ t.test('names', async (t) => {
   t.match(await kernel.ask(FuseOperation.rmdir, {}, 'd'), errno(39));
   t.match(await kernel.ask(FuseOperation.lookup, {}, Buffer.from([0xff])), errno(Errno.EILSEQ));
   t.match(await kernel.ask(99 as never, {}), errno(38));
+});
+
+t.test('what native code may answer by itself is told before the answer', async (t) => {
+  const kernel = new Kernel(await LocalCluster.start(t));
+  const made = await kernel.ask(FuseOperation.mkdir, { mode: 0o755 }, 'd');
+  t.match(kernel.facts.splice(0), [{ facts: FuseFact.attributes, node: 1, links: 3, mode: 0o40755, validMs: 1000 }]);
+  const { node } = await kernel.ask(FuseOperation.create, { node: made.node!, mode: 0o644, flags: O_RDWR | O_CREAT }, 'f');
+  t.match(kernel.facts.splice(0), [
+    { facts: FuseFact.attributes, node: made.node! },
+    { facts: FuseFact.noXattrs, node: node! },
+  ]);
+  await kernel.ask(FuseOperation.create, { node: made.node!, mode: 0o644, flags: O_RDWR | O_CREAT }, 'f');
+  t.match(kernel.facts.splice(0), [{ facts: FuseFact.forget, node: made.node! }], 'it was there: its directory may have changed before');
+  await kernel.ask(FuseOperation.setxattr, { node: node! }, 'user.a', '1');
+  t.match(kernel.facts.splice(0), [{ facts: FuseFact.forget, node: node! }]);
+  await kernel.ask(FuseOperation.setattr, { node: made.node!, valid: Fattr.mode, mode: 0o700 });
+  t.match(kernel.facts.splice(0), [{ facts: FuseFact.forget, node: made.node! }]);
 });
 
 t.test('a file is made, written, settled and closed', async (t) => {
