@@ -38,7 +38,8 @@ export interface NativeRuntime {
   listen(host: string, port: number, serving: 'loop' | 'threads'): { listener: number; port: number };
   /** Numeric host. reactor: -1 the loop, else a thread index. Ends in connectionOpened or connectionClosed. */
   connect(host: string, port: number, reactor: number): number;
-  authenticate(connection: number): void;
+  /** peer: the id of who has connected here; its earlier connection ends, and what that still brings changes nothing. */
+  authenticate(connection: number, peer?: string): void;
   setRoute(target: number, connection: number, mapVersion: number): void;
   clearRoute(target: number): void;
   failTarget(target: number, status: number, message: string): void;

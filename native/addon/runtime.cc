@@ -219,7 +219,7 @@ Napi::Value RuntimeObject::connect(const Napi::CallbackInfo& info) {
 
 Napi::Value RuntimeObject::authenticate(const Napi::CallbackInfo& info) {
   IBEXFS_NEED_CORE(info);
-  if (const auto connection = core_->connections().find(u32(info, 0))) connection->set_authenticated();
+  core_->connections().authenticated(u32(info, 0), info[1].IsString() ? text(info, 1) : std::string());
   return info.Env().Undefined();
 }
 

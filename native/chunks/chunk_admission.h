@@ -10,6 +10,7 @@
 
 #include "base/buffer_pool.h"
 #include "transport/connection.h"
+#include "transport/peer_sessions.h"
 
 namespace ibexfs {
 
@@ -18,12 +19,12 @@ struct ChunkLimits;
 // What one connection has in flight.
 class ChunkPeer {
  public:
-  explicit ChunkPeer(std::weak_ptr<Connection> connection) : connection_(std::move(connection)) {}
+  explicit ChunkPeer(const std::shared_ptr<Connection>& connection) : connection_(connection), session_(connection->session()) {}
 
-  // Its connection is gone: what it asked for and has not begun must not happen after requests that the same
-  // client sends over its next one.
+  // Its connection is gone, or the client has another by now: what it asked for and has not begun must not happen
+  // after requests that the same client sends over its next one.
   void close() { closed_.store(true); }
-  bool is_closed() const { return closed_.load(); }
+  bool is_closed() const { return closed_.load() || (session_ != nullptr && session_->is_over()); }
 
   // Asks the connection to offer the frame again that was put off.
   void retry() {
@@ -33,6 +34,7 @@ class ChunkPeer {
  private:
   friend class ChunkAdmission;
   const std::weak_ptr<Connection> connection_;
+  const std::shared_ptr<PeerSession> session_;
   std::atomic<uint32_t> requests_{0};
   std::atomic<uint64_t> bytes_{0};
   std::atomic<bool> put_off_{false};

@@ -88,6 +88,7 @@ void ChunkCall::start() {
 
 void ChunkCall::run() {
   step_ = Step::kDisk;
+  // At the gate by now: a later change of the same client waits behind this one, or has ended its session before.
   if (peer_->is_closed()) return complete(-ECANCELED);
   switch (request_.operation) {
     case wire::ChunkOperation::kRead:

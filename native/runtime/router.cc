@@ -21,7 +21,15 @@ void ConnectionTable::closed(const std::shared_ptr<Connection>& connection, cons
     std::unique_lock lock(mutex_);
     connections_.erase(connection->id());
   }
+  sessions_.closed(*connection);
   report(wire::EventKind::kConnectionClosed, *connection, 0, reason, reason.message());
+}
+
+void ConnectionTable::authenticated(ConnectionId id, const std::string& peer) {
+  const std::shared_ptr<Connection> connection = find(id);
+  if (connection == nullptr) return;
+  if (!peer.empty()) sessions_.begin(peer, connection);
+  connection->set_authenticated();
 }
 
 std::shared_ptr<Connection> ConnectionTable::find(ConnectionId id) const {

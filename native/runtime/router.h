@@ -11,6 +11,7 @@
 #include "runtime/event_ring.h"
 #include "stripes/chunk_client.h"
 #include "transport/connection.h"
+#include "transport/peer_sessions.h"
 #include "transport/tcp.h"
 
 namespace ibexfs {
@@ -23,6 +24,9 @@ class ConnectionTable : public ConnectionObserver {
   void on_accepted(const std::shared_ptr<Connection>& connection, uint32_t listener) override;
   void on_connected(const std::shared_ptr<Connection>& connection) override;
   void closed(const std::shared_ptr<Connection>& connection, const Status& reason);
+  // The handshake is done. `peer`: the id of who has connected here; empty where it does not matter that there
+  // is only one connection of it.
+  void authenticated(ConnectionId id, const std::string& peer);
   std::shared_ptr<Connection> find(ConnectionId id) const;
   std::vector<std::shared_ptr<Connection>> all() const;
 
@@ -31,6 +35,7 @@ class ConnectionTable : public ConnectionObserver {
   void report(wire::EventKind kind, const Connection& connection, uint32_t listener, const Status& status, std::string_view text);
 
   EventRing& ring_;
+  PeerSessions sessions_;
   mutable std::shared_mutex mutex_;
   std::unordered_map<ConnectionId, std::shared_ptr<Connection>> connections_;
 };

@@ -24,6 +24,7 @@
 #include "chunks/chunk_server.h"
 #include "test/support.h"
 #include "transport/frame.h"
+#include "transport/peer_sessions.h"
 #include "transport/tcp.h"
 
 namespace ibexfs::test {
@@ -122,7 +123,10 @@ class TestServer final : public ConnectionObserver {
     threads.clear();
   }
 
-  void on_accepted(const std::shared_ptr<Connection>& connection, uint32_t) override { connection->set_authenticated(); }
+  void on_accepted(const std::shared_ptr<Connection>& connection, uint32_t) override {
+    if (!peer.empty()) sessions.begin(peer, connection);
+    connection->set_authenticated();
+  }
   void on_connected(const std::shared_ptr<Connection>&) override {}
   uint16_t port() const { return port_; }
 
@@ -130,6 +134,9 @@ class TestServer final : public ConnectionObserver {
   BufferPool pool;
   ChunkServer server;
   std::vector<std::unique_ptr<ReactorThread>> threads;
+  // Who all that connect are, from the first connection on; empty: strangers to each other.
+  std::string peer;
+  PeerSessions sessions;
 
  private:
   std::unique_ptr<Listener> listener_;

@@ -7,6 +7,7 @@
 
 #include "test/transport_support.h"
 #include "transport/frame.h"
+#include "transport/peer_sessions.h"
 
 using namespace ibexfs;
 using namespace ibexfs::test;
@@ -277,4 +278,29 @@ TEST_CASE("a peer that stops in the middle of a frame's data gives its memory ba
   CHECK(net.server.reasons()[0].message().find("in the middle of a frame's data") != std::string::npos);
   CHECK(held.expired());
   CHECK(net.server.frames == 1);
+}
+
+TEST_CASE("a peer's session ends with its next one, and is forgotten when its connection closes") {
+  PeerSessions sessions;
+  Loopback net;
+  net.listen();
+  const auto [client, server] = net.connect_both();
+  const auto [other_client, other_server] = net.connect_both();
+  CHECK(server->session() == nullptr);
+  sessions.begin("one", server);
+  sessions.begin("other", other_server);
+  CHECK_FALSE(server->session()->is_over());
+
+  const auto [again_client, again_server] = net.connect_both();
+  sessions.begin("one", again_server);
+  CHECK(server->session()->is_over());
+  CHECK_FALSE(again_server->session()->is_over());
+  CHECK_FALSE(other_server->session()->is_over());
+  CHECK(wait_until([&] { return net.server.closed == 1; }));
+  CHECK(net.server.reasons()[0].message() == "the peer has connected again");
+  sessions.closed(*server);
+  CHECK(sessions.size() == 2);
+  sessions.closed(*again_server);
+  sessions.closed(*other_server);
+  CHECK(sessions.size() == 0);
 }

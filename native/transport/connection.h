@@ -23,6 +23,9 @@ using ConnectionId = uint32_t;  // never 0, never used twice in a process
 // Returned to its pool when destroyed. Defined by transport/pipe_pool.h.
 class PipeSlice;
 
+// The conversation with a peer that a connection belongs to. Defined by transport/peer_sessions.h.
+class PeerSession;
+
 // Body of a frame; chunk bodies live inline, RPC bodies on the heap.
 class FrameBody {
  public:
@@ -88,6 +91,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Any thread. Asks the handler again about a frame that it had put off (DataPlan::kPause, on_frame false).
   virtual void retry_plan() = 0;
 
+  // Once, before set_authenticated; null where nobody asks for it.
+  void join(std::shared_ptr<PeerSession> session) { session_ = std::move(session); }
+  const std::shared_ptr<PeerSession>& session() const { return session_; }
+
   // Any thread. Lifts the limits that hold before authentication (handshake frames only, small bodies, a deadline).
   virtual void set_authenticated() = 0;
   // Any thread, idempotent: sends what is queued (within a second), closes, reports on_closed once.
@@ -97,6 +104,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Connection(ConnectionId id, std::string peer_address) : id_(id), peer_address_(std::move(peer_address)) {}
   ConnectionId id_;
   std::string peer_address_;
+  std::shared_ptr<PeerSession> session_;
 };
 
 // What to do with the data part of a frame.

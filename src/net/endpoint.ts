@@ -202,7 +202,7 @@ export class Endpoint {
             const step = handshake.receive(frame.type as FrameType, Buffer.from(source.subarray(start, stop)));
             this.#sendStep(connection, step);
             if (step.result !== undefined) {
-              const opened = this.#open(connection, step.result, where);
+              const opened = this.#open(connection, step.result, where, undefined);
               session = opened;
               settle(() => resolve(opened));
             }
@@ -268,7 +268,9 @@ export class Endpoint {
           this.#sendStep(connection, step); // before listeners learn of the session: the welcome leaves first
           if (step.result !== undefined) {
             this.#handshaking.delete(connection);
-            session = this.#open(connection, step.result, address);
+            // Chunk requests bear no numbers by which one that comes again is known: there the connection tells.
+            const only = this.#serving === 'threads' ? step.result.peer.clientId : undefined;
+            session = this.#open(connection, step.result, address, only);
           }
         } catch (error) {
           const refusal = toIbexError(error);
@@ -293,8 +295,9 @@ export class Endpoint {
     if (step.frame !== undefined) this.runtime.sendFrame({ connection, type: step.frame.type, version: PROTOCOL_VERSION }, step.frame.body);
   }
 
-  #open(connection: number, result: HandshakeResult, address: string): Session {
-    this.runtime.native.authenticate(connection);
+  /** only: the id of a peer that has no more than one connection to this process. */
+  #open(connection: number, result: HandshakeResult, address: string, only: string | undefined): Session {
+    this.runtime.native.authenticate(connection, only);
     const session = new Session(this.runtime, connection, { ...result.peer, address }, () => this.#armExpiry());
     this.#sessions.set(connection, session);
     for (const listener of this.#sessionListeners) listener.opened?.(session);

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { meta, mgmt } from '../../src/wire/messages.js';
 import { refusal } from '../support/properties.js';
-import { endpoint, fidOf, metaServer } from './support.js';
+import { endpoint, fidOf, metaServer, until } from './support.js';
 
 t.test('answers that wait for the log when the endpoint is closed still leave', async (t) => {
   const server = await metaServer(t, 1);
@@ -101,4 +101,22 @@ t.test('what throws at the end of a batch is logged, and neither frames nor the 
   const answers = await Promise.all(Array.from({ length: 10_000 }, () => session.call(mgmt.usage, {})));
   t.equal(answers.length, 10_000);
   t.match(lines.join(''), /end of batch/);
+});
+
+t.test('where native code serves chunks, a client that connects again ends its earlier session', async (t) => {
+  const client = endpoint(t);
+  const [bulk, calls] = [
+    endpoint(t, { kind: 'storage', serving: 'threads', runtime: { reactorThreads: 1 } }),
+    endpoint(t, { kind: 'meta' }),
+  ];
+  const [chunks, rpc] = [await bulk.listen({ host: '127.0.0.1', port: 0 }), await calls.listen({ host: '127.0.0.1', port: 0 })];
+  const first = await client.connect(chunks);
+  const stranger = await endpoint(t).connect(chunks);
+  const second = await client.connect(chunks);
+  await first.closed;
+  t.ok(second.isOpen && stranger.isOpen);
+  await until(() => bulk.sessions.size === 2);
+  const pair = [await client.connect(rpc), await client.connect(rpc)];
+  t.ok(pair.every((session) => session.isOpen));
+  t.equal(calls.sessions.size, 2, 'RPCs that come again are known by their numbers');
 });
