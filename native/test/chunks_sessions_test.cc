@@ -84,3 +84,44 @@ TEST_CASE("clients do not end each other's sessions") {
   CHECK(one.write(kTarget, chunk_of(1), 0, pattern(100, 3)) == StatusCode::kOk);
   CHECK(server.sessions.size() == 2);
 }
+
+TEST_CASE("a client that closes its half gets no more answers, and leaves nothing behind") {
+  with_each_engine([](ChunkServerOptions options) {
+    ChunkFolder folder;
+    TestServer server(options, 2);
+    REQUIRE(server.server.add_target(kTarget, folder.path(), 1).ok());
+    TestClient witness(server.port());
+    const auto frame = write_frame(chunk_of(1), pattern(kBytes, 1));
+    for (const size_t missing : {size_t{0}, size_t{1}, frame.size() - 10}) {
+      CAPTURE(missing);
+      TestClient client(server.port());
+      for (int i = 0; i < 8; i++) REQUIRE(client.send_bytes(frame));
+      REQUIRE(client.send_bytes(Bytes(frame).first(frame.size() - missing)));
+      REQUIRE(shutdown(client.socket(), SHUT_WR) == 0);
+      Answer answer;
+      int answers = 0;
+      while (client.receive(&answer)) answers++;
+      CHECK(answers <= 9);
+      CHECK(has_come_to_rest(server));
+      REQUIRE(witness.write(kTarget, chunk_of(1), 0, pattern(100, 2)) == StatusCode::kOk);
+    }
+  });
+}
+
+TEST_CASE("a request id that is still in flight means nothing to the server: each request is answered") {
+  with_each_engine([](ChunkServerOptions options) {
+    ChunkFolder folder;
+    TestServer server(options);
+    REQUIRE(server.server.add_target(kTarget, folder.path(), 1).ok());
+    TestClient client(server.port());
+    const auto frame = write_frame(chunk_of(1), pattern(kBytes, 1));
+    for (int i = 0; i < 8; i++) REQUIRE(client.send_bytes(frame));
+    for (int i = 0; i < 8; i++) {
+      Answer answer;
+      REQUIRE(client.receive(&answer));
+      CHECK(answer.status == StatusCode::kOk);
+      CHECK(answer.request_id == 0);
+    }
+    CHECK(has_come_to_rest(server));
+  });
+}

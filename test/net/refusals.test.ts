@@ -7,6 +7,7 @@ import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { loadNative } from '../../src/native.js';
 import { Endpoint } from '../../src/net/endpoint.js';
+import { encodeBody } from '../../src/wire/codec.js';
 import { FRAME_HEADER_BYTES, FrameType, PROTOCOL_MAGIC, PROTOCOL_VERSION, writeFrameHeader } from '../../src/wire/generated.js';
 import { ClientHandshake } from '../../src/wire/handshake.js';
 import { meta, mgmt } from '../../src/wire/messages.js';
@@ -43,7 +44,7 @@ async function raw(t: Test, port: number): Promise<Socket> {
   return socket;
 }
 
-function frame(type: FrameType, body: Buffer, changes: Record<string, number> = {}): Buffer {
+function frame(type: FrameType, body: Uint8Array, changes: Record<string, number> = {}): Buffer {
   const bytes = Buffer.alloc(FRAME_HEADER_BYTES);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   writeFrameHeader(view, 0, { magic: PROTOCOL_MAGIC, version: PROTOCOL_VERSION, type, bodyLength: body.length, ...changes });
@@ -188,4 +189,92 @@ t.test('calls end at their deadline and at an abort', async (t) => {
 t.test('a port in use is one line that says so', async (t) => {
   const server = await serve(t);
   await t.rejects(endpoint(t, key).listen({ host: '127.0.0.1', port: server.port }), { message: /in use/i });
+});
+
+/** A peer that knows the key, frame by frame. */
+async function authenticated(t: Test, port: number): Promise<Socket> {
+  const socket = connectTcp({ port, host: '127.0.0.1', allowHalfOpen: true });
+  t.teardown(() => socket.destroy());
+  await once(socket, 'connect');
+  const handshake = new ClientHandshake(key, { kind: 'client', name: 'raw', clientId: randomBytes(16).toString('hex'), nodeId: 0 });
+  let next = handshake.start();
+  for (;;) {
+    if (next.frame !== undefined) socket.write(frame(next.frame.type, Buffer.from(next.frame.body)));
+    if (next.result !== undefined) return socket;
+    const { type, body } = await nextFrame(socket);
+    next = handshake.receive(type, body);
+  }
+}
+
+async function nextFrame(socket: Socket): Promise<{ type: FrameType; status: number; requestId: bigint; body: Buffer }> {
+  const take = async (length: number): Promise<Buffer> => {
+    for (;;) {
+      const bytes = length === 0 ? Buffer.alloc(0) : (socket.read(length) as Buffer | null);
+      if (bytes !== null) return bytes;
+      await once(socket, 'readable');
+    }
+  };
+  const header = await take(FRAME_HEADER_BYTES);
+  const body = await take(header.readUInt32LE(24));
+  return { type: header[5] as FrameType, status: header.readUInt32LE(32), requestId: header.readBigUInt64LE(8), body };
+}
+
+t.test('a peer that closes its half has its session ended, and what it asked for is dropped', async (t) => {
+  const server = await serve(t);
+  const ends: string[] = [];
+  server.endpoint.onSession({ closed: (_session, reason) => void ends.push(reason) });
+  const answers: ((answer: { target: string }) => void)[] = [];
+  server.endpoint.handle(meta.readSymlink, () => new Promise((resolve) => void answers.push(resolve)));
+  const socket = await authenticated(t, server.port);
+  const request = frame(FrameType.rpcRequest, encodeBody(meta.readSymlink.request, { fid: 1 as never }), {
+    operation: meta.readSymlink.operation,
+    requestId: 1,
+  });
+  // Three requests, the last of them cut off, and the end: in one piece.
+  socket.end(Buffer.concat([request, request, request.subarray(0, request.length - 1)]));
+  socket.resume();
+  await once(socket, 'close');
+  t.equal(answers.length, 2, 'what came whole before the end was begun');
+  t.equal(ends.length, 1);
+  t.match(ends[0], /closed it in the middle of a frame/);
+  t.equal(server.endpoint.sessions.size, 0);
+  for (const answer of answers) answer({ target: 'nobody waits' });
+  await stillServes(t, server);
+});
+
+t.test('a request id that is still in flight means nothing to a server: each request is answered', async (t) => {
+  const server = await serve(t);
+  const answers: ((answer: { target: string }) => void)[] = [];
+  server.endpoint.handle(meta.readSymlink, () => new Promise((resolve) => void answers.push(resolve)));
+  const socket = await authenticated(t, server.port);
+  const request = frame(FrameType.rpcRequest, encodeBody(meta.readSymlink.request, { fid: 1 as never }), {
+    operation: meta.readSymlink.operation,
+    requestId: 7,
+  });
+  const usage = frame(FrameType.rpcRequest, Buffer.from([0x90]), { operation: mgmt.usage.operation, requestId: 7 });
+  socket.write(Buffer.concat([request, request, usage]));
+  t.match(await nextFrame(socket), { status: 0, requestId: 7n });
+  t.equal(answers.length, 2);
+  answers[1]?.({ target: 'second' });
+  t.match((await nextFrame(socket)).body.toString('latin1'), /second$/);
+  answers[0]?.({ target: 'first' });
+  t.match((await nextFrame(socket)).body.toString('latin1'), /first$/);
+});
+
+t.test('answers that come twice, or that nobody asked for, are dropped', async (t) => {
+  const server = await serve(t);
+  const client = endpoint(t, key);
+  const session = await client.connect({ host: '127.0.0.1', port: server.port });
+  server.endpoint.handle(meta.readSymlink, (_request, { session: peer }) => {
+    for (const requestId of [1, 1, 99]) {
+      server.endpoint.runtime.sendFrame(
+        { connection: peer.connection, type: FrameType.rpcResponse, operation: meta.readSymlink.operation, requestId },
+        encodeBody(meta.readSymlink.response, { target: `for ${requestId}` }),
+      );
+    }
+    return { target: 'late' };
+  });
+  t.strictSame(await session.call(meta.readSymlink, { fid: 1 as never }), { target: 'for 1' });
+  t.strictSame(await session.call(mgmt.usage, {}), { usage: [] });
+  t.ok(session.isOpen);
 });
