@@ -98,7 +98,7 @@ export class Management {
     this.sessions.set(session, {
       since: this.now(),
       subscriber: {
-        sendMapChange: (change) => session.notify(mgmt.mapChanged, { change }),
+        sendMapPage: (page) => session.notify(mgmt.mapChanged, { page }),
         mapChangeFailed: (error) => this.#cutOff(session, error),
       },
     });
@@ -114,10 +114,11 @@ export class Management {
     this.#leave(seat);
   }
 
-  subscribe(session: MgmtSession): ClusterMap {
+  /** What stands for the session in the feed of map changes. */
+  subscriberOf(session: MgmtSession): Subscriber {
     const visitor = this.sessions.get(session);
     if (visitor === undefined) throw new IbexError('ERR_CONNECTION_LOST', 'session has ended');
-    return this.feed.subscribe(visitor.subscriber);
+    return visitor.subscriber;
   }
 
   /** The node that this session has registered as. */

@@ -94,16 +94,14 @@ export class MgmtStore {
   /** Writes what `after` has and `before` had not; on disk when it returns. */
   save(before: MgmtState, after: MgmtState): void {
     const change = diffMaps(before.map, after.map);
-    const oldRanges = new Set(before.map.sequences.map((range) => `${range.first}-${range.last}`));
     this.#database.transactionSync(() => {
       this.#putCluster(after);
       for (const entry of change.nodes) this.#put(['node', entry.id], { uuid: after.uuids.get(entry.id), entry });
       for (const entry of change.targets) this.#put(['target', entry.id], { token: after.tokens.get(entry.id), entry });
-      for (const node of change.removedNodes) this.#database.removeSync(['node', node]);
-      for (const target of change.removedTargets) this.#database.removeSync(['target', target]);
-      for (const range of after.map.sequences) {
-        if (!oldRanges.has(`${range.first}-${range.last}`)) this.#put(['sequence', range.first], range);
-      }
+      for (const range of change.sequences) this.#put(['sequence', range.first], range);
+      for (const node of change.removed.nodes) this.#database.removeSync(['node', node]);
+      for (const target of change.removed.targets) this.#database.removeSync(['target', target]);
+      for (const first of change.removed.sequences) this.#database.removeSync(['sequence', first]);
     });
   }
 

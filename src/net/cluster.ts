@@ -3,15 +3,15 @@
  * the metadata server that owns a FID, routes to storage targets for native code. Calls survive lost
  * connections, restarts and map changes until their time is over; who serves what comes from the map alone.
  */
-import type { Address, ClusterMap, MapChange, NodeEntry, TargetEntry } from '../wire/cluster-map.js';
-import { applyMapChange } from '../wire/cluster-map.js';
+import type { Address, ClusterMap, NodeEntry, TargetEntry } from '../wire/cluster-map.js';
 import { IbexError, toIbexError } from '../wire/errors.js';
 import { type Fid, fidSequence, type NodeId, ROOT_FID, type TargetId } from '../wire/fid.js';
-import { type Message, mgmt, type RequestOf, type ResponseOf } from '../wire/messages.js';
+import type { Message, RequestOf, ResponseOf } from '../wire/messages.js';
 import { Backoff } from './backoff.js';
 import { type Channel, Channels } from './channels.js';
 import type { Endpoint } from './endpoint.js';
 import { Link } from './link.js';
+import { MapFollower } from './map-follower.js';
 import { monotonicMs } from './runtime.js';
 import { type CallOptions, deadlineOf, type Session } from './session.js';
 import { StorageRoutes } from './storage-routes.js';
@@ -19,8 +19,6 @@ import { type Patience, pause, waitFor } from './waiting.js';
 import { Warnings } from './warnings.js';
 
 const MAP_WAIT_MS = 250;
-/** Changes that may arrive before the map they belong to. */
-const EARLY_CHANGES_MAX = 1024;
 
 interface Peer {
   readonly link: Link;
@@ -46,7 +44,7 @@ export class Cluster {
       addresses: () => addresses,
       expected: () => ({ kind: 'mgmtd' }),
       what: 'mgmtd',
-      prepare: (session) => this.#subscribe(session),
+      prepare: (session) => MapFollower.start(session, (map) => this.#take(map)),
     });
     this.#routes = new StorageRoutes(endpoint, () => this.map);
     endpoint.runtime.listeners.routeNeeded = (target) => this.#routes.need(target as TargetId);
@@ -263,35 +261,6 @@ export class Cluster {
     return entry === undefined ? [] : (this.node(entry.node)?.addresses ?? []);
   }
 
-  /** Changes that come in the same batch as the map itself wait for it. */
-  async #subscribe(session: Session): Promise<void> {
-    let early: MapChange[] | undefined = [];
-    session.onNotify(mgmt.mapChanged, ({ change }) => {
-      if (early === undefined) this.#change(session, change);
-      else if (early.length < EARLY_CHANGES_MAX) early.push(change);
-      else session.close('the cluster map changes faster than it arrives');
-    });
-    const { map } = await session.call(mgmt.subscribeMap, { kind: this.endpoint.identity.kind, name: this.endpoint.identity.name });
-    if (this.#map !== undefined && this.#map.clusterId !== map.clusterId) {
-      throw new IbexError(
-        'ERR_HANDSHAKE_REFUSED',
-        `mgmtd now serves cluster ${map.clusterId}, this process belongs to ${this.#map.clusterId}`,
-      );
-    }
-    this.#take(map);
-    const changes = early;
-    early = undefined;
-    for (const change of changes) this.#change(session, change);
-  }
-
-  #change(session: Session, change: MapChange): void {
-    const { map } = this;
-    if (change.to <= map.version) return;
-    const next = applyMapChange(map, change);
-    if (next === undefined) session.close(`missed a change of the cluster map between ${map.version} and ${change.from}`);
-    else this.#take(next);
-  }
-
   /** A lost session is sought again at once, not only when somebody calls; whatever mgmtd says, only close() ends this. */
   async #staySubscribed(): Promise<void> {
     const backoff = new Backoff(250, 10_000);
@@ -312,6 +281,12 @@ export class Cluster {
   }
 
   #take(map: ClusterMap): void {
+    if (this.#map !== undefined && this.#map.clusterId !== map.clusterId) {
+      throw new IbexError(
+        'ERR_HANDSHAKE_REFUSED',
+        `mgmtd now serves cluster ${map.clusterId}, this process belongs to ${this.#map.clusterId}`,
+      );
+    }
     this.#map = map;
     this.#routes.mapChanged(map);
     for (const { link } of this.#metas.values()) link.verify();

@@ -50,71 +50,114 @@ export interface SequenceRange {
   readonly target: TargetId;
 }
 
+export interface Pool {
+  readonly name: string;
+}
+
+/** Nodes and targets are in order of their ids, sequences of their first. */
 export interface ClusterMap {
   readonly clusterId: string;
   readonly version: number;
   readonly nodes: readonly NodeEntry[];
   readonly targets: readonly TargetEntry[];
-  readonly pools: readonly { readonly name: string }[];
+  readonly pools: readonly Pool[];
   /** Which metadata target owns the inodes of which FID sequences. */
   readonly sequences: readonly SequenceRange[];
   /** The metadata target that owns the root directory; absent until one has registered. */
   readonly rootTarget?: TargetId | undefined;
 }
 
-/** What changed between two versions: entries that are new or different, and what is gone. */
+/** What changed between two versions: entries that are new or different, and the keys of those that are gone. */
 export interface MapChange {
   readonly from: number;
   readonly to: number;
   readonly nodes: readonly NodeEntry[];
   readonly targets: readonly TargetEntry[];
-  readonly removedNodes: readonly NodeId[];
-  readonly removedTargets: readonly TargetId[];
-  readonly pools?: readonly { readonly name: string }[] | undefined;
-  readonly sequences?: readonly SequenceRange[] | undefined;
+  readonly pools: readonly Pool[];
+  readonly sequences: readonly SequenceRange[];
+  readonly removed: {
+    readonly nodes: readonly NodeId[];
+    readonly targets: readonly TargetId[];
+    readonly pools: readonly string[];
+    readonly sequences: readonly number[];
+  };
   readonly rootTarget?: TargetId | undefined;
 }
+
+/** Where every map begins: a whole map is the change that leads there from here. */
+export function emptyMap(clusterId: string): ClusterMap {
+  return { clusterId, version: 0, nodes: [], targets: [], pools: [], sequences: [] };
+}
+
+const idOf = <Id extends number>(entry: { readonly id: Id }): Id => entry.id;
+const nameOf = (pool: Pool): string => pool.name;
+const firstOf = (range: SequenceRange): number => range.first;
 
 /** Applies a change to the map it was made for; undefined when `map` is not at `change.from`. */
 export function applyMapChange(map: ClusterMap, change: MapChange): ClusterMap | undefined {
   if (map.version !== change.from) return undefined;
-  const merge = <Entry extends { id: number }>(old: readonly Entry[], changed: readonly Entry[], removed: readonly number[]): Entry[] => {
-    const byId = new Map(old.map((entry) => [entry.id, entry]));
-    for (const entry of changed) byId.set(entry.id, entry);
-    for (const id of removed) byId.delete(id);
-    return [...byId.values()].sort((a, b) => a.id - b.id);
-  };
+  const { removed } = change;
   return {
     clusterId: map.clusterId,
     version: change.to,
-    nodes: merge(map.nodes, change.nodes, change.removedNodes),
-    targets: merge(map.targets, change.targets, change.removedTargets),
-    pools: change.pools ?? map.pools,
-    sequences: change.sequences ?? map.sequences,
+    nodes: inOrder(merge(map.nodes, change.nodes, removed.nodes, idOf), idOf),
+    targets: inOrder(merge(map.targets, change.targets, removed.targets, idOf), idOf),
+    pools: merge(map.pools, change.pools, removed.pools, nameOf),
+    sequences: inOrder(merge(map.sequences, change.sequences, removed.sequences, firstOf), firstOf),
     rootTarget: change.rootTarget ?? map.rootTarget,
   };
 }
 
+function merge<Entry, Key>(
+  old: readonly Entry[],
+  changed: readonly Entry[],
+  removed: readonly Key[],
+  keyOf: (entry: Entry) => Key,
+): readonly Entry[] {
+  if (changed.length === 0 && removed.length === 0) return old;
+  const byKey = new Map(old.map((entry) => [keyOf(entry), entry]));
+  for (const entry of changed) byKey.set(keyOf(entry), entry);
+  for (const key of removed) byKey.delete(key);
+  return [...byKey.values()];
+}
+
+function inOrder<Entry>(entries: readonly Entry[], keyOf: (entry: Entry) => number): readonly Entry[] {
+  const ordered = entries.every((entry, index) => index === 0 || keyOf(entries[index - 1] as Entry) < keyOf(entry));
+  return ordered ? entries : [...entries].sort((a, b) => keyOf(a) - keyOf(b));
+}
+
 /** The change that leads from `before` to `after`. */
 export function diffMaps(before: ClusterMap, after: ClusterMap): MapChange {
-  const changed = <Entry extends { id: number }>(old: readonly Entry[], now: readonly Entry[]): Entry[] => {
-    const byId = new Map(old.map((entry) => [entry.id, JSON.stringify(entry)]));
-    return now.filter((entry) => byId.get(entry.id) !== JSON.stringify(entry));
-  };
-  const removed = <Entry extends { id: number }>(old: readonly Entry[], now: readonly Entry[]): Entry['id'][] => {
-    const kept = new Set(now.map((entry) => entry.id));
-    return old.filter((entry) => !kept.has(entry.id)).map((entry) => entry.id);
-  };
-  const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+  const nodes = diff(before.nodes, after.nodes, idOf);
+  const targets = diff(before.targets, after.targets, idOf);
+  const pools = diff(before.pools, after.pools, nameOf);
+  const sequences = diff(before.sequences, after.sequences, firstOf);
   return {
     from: before.version,
     to: after.version,
-    nodes: changed(before.nodes, after.nodes),
-    targets: changed(before.targets, after.targets),
-    removedNodes: removed(before.nodes, after.nodes),
-    removedTargets: removed(before.targets, after.targets),
-    ...(same(before.pools, after.pools) ? {} : { pools: after.pools }),
-    ...(same(before.sequences, after.sequences) ? {} : { sequences: after.sequences }),
+    nodes: nodes.changed,
+    targets: targets.changed,
+    pools: pools.changed,
+    sequences: sequences.changed,
+    removed: { nodes: nodes.removed, targets: targets.removed, pools: pools.removed, sequences: sequences.removed },
     ...(after.rootTarget === undefined ? {} : { rootTarget: after.rootTarget }),
   };
+}
+
+/** Maps share the entries that did not change, so nearly all are told apart without a look inside. */
+function diff<Entry, Key>(
+  old: readonly Entry[],
+  now: readonly Entry[],
+  keyOf: (entry: Entry) => Key,
+): { changed: readonly Entry[]; removed: readonly Key[] } {
+  if (old === now) return { changed: [], removed: [] };
+  const left = new Map(old.map((entry) => [keyOf(entry), entry]));
+  const changed: Entry[] = [];
+  for (const entry of now) {
+    const key = keyOf(entry);
+    const was = left.get(key);
+    left.delete(key);
+    if (was !== entry && (was === undefined || JSON.stringify(was) !== JSON.stringify(entry))) changed.push(entry);
+  }
+  return { changed, removed: [...left.keys()] };
 }

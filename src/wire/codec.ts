@@ -12,7 +12,7 @@ import type { TSchema } from 'typebox';
 import { IbexError } from './errors.js';
 import { RPC_BODY_BYTES_MAX } from './generated.js';
 
-/** Nesting is bounded by the schemas; free-form values (`Any`) travel as JSON text. */
+/** Nesting is bounded by the schemas. `Any` stands for bytes. */
 interface Codec {
   write(value: unknown): void;
   read(): unknown;
@@ -235,20 +235,9 @@ function literalsCodec(values: readonly unknown[]): Codec {
   return { write: (value) => writeString(check(value)), read: () => check(readString(64)) };
 }
 
-/** Free-form: a byte string as it is, everything else as JSON text. */
-const anyCodec: Codec = {
-  write: (value) => (value instanceof Uint8Array ? writeBytes(value) : writeString(JSON.stringify(value))),
-  read() {
-    need(1);
-    const type = buffer[at] as number;
-    if (type >= 0xc4 && type <= 0xc6) return readBytes();
-    try {
-      return JSON.parse(readString(RPC_BODY_BYTES_MAX));
-    } catch (error) {
-      if (error instanceof IbexError) throw error;
-      return fail('expected JSON text');
-    }
-  },
+const bytesCodec: Codec = {
+  write: (value) => (value instanceof Uint8Array ? writeBytes(value) : fail('expected bytes')),
+  read: readBytes,
 };
 
 function arrayCodec(shape: SchemaShape): Codec {
@@ -353,7 +342,7 @@ function compile(schema: TSchema): Codec {
   else if (shape.type === 'boolean') codec = booleanCodec;
   else if (shape.type === 'array') codec = arrayCodec(shape);
   else if (shape.type === 'object') codec = objectCodec(shape);
-  else if (shape.type === undefined) codec = anyCodec;
+  else if (shape.type === undefined) codec = bytesCodec;
   else throw new Error(`codec: schema type ${shape.type} has no msgpack form here`);
   compiled.set(schema, codec);
   return codec;

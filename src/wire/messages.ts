@@ -275,9 +275,51 @@ export const meta = {
 export const Usage = Type.Object({ target: targetId, bytesTotal: bytes, bytesFree: bytes, inodesTotal: bytes, inodesFree: bytes });
 export type Usage = Static<typeof Usage>;
 
-const address = Type.Object({ host: text, port: Type.Integer({ minimum: 1, maximum: 65535 }) });
-const mapDocument = Type.Unsafe<import('./cluster-map.js').ClusterMap>(Type.Any());
-const mapChange = Type.Unsafe<import('./cluster-map.js').MapChange>(Type.Any());
+/** Of nodes, targets, pools and hosts: entries of the map stay small, so that pages of it fit messages. */
+const shortText = Type.String({ maxLength: 255 });
+const address = Type.Object({ host: shortText, port: Type.Integer({ minimum: 1, maximum: 65535 }) });
+const reachability = Type.Union([Type.Literal('online'), Type.Literal('probably-offline'), Type.Literal('offline')]);
+
+const NodeEntry = Type.Object({
+  id: nodeId,
+  kind: Type.Union([Type.Literal('mgmtd'), Type.Literal('meta'), Type.Literal('storage')]),
+  alias: shortText,
+  addresses: Type.Array(address, { maxItems: 16 }),
+  reachability,
+});
+const TargetEntry = Type.Object({
+  id: targetId,
+  kind: Type.Union([Type.Literal('meta'), Type.Literal('storage')]),
+  node: nodeId,
+  alias: shortText,
+  pool: shortText,
+  reachability,
+  consistency: Type.Union([Type.Literal('good'), Type.Literal('needs-resync'), Type.Literal('bad')]),
+  since: id,
+  bytesTotal: bytes,
+  bytesFree: bytes,
+  inodesTotal: bytes,
+  inodesFree: bytes,
+});
+/** A change of the cluster map or a part of it: see map-pages.ts. */
+const mapPage = Type.Unsafe<import('./map-pages.js').MapPage>(
+  Type.Object({
+    from: id,
+    to: id,
+    nodes: Type.Array(NodeEntry),
+    targets: Type.Array(TargetEntry),
+    pools: Type.Array(Type.Object({ name: shortText })),
+    sequences: Type.Array(Type.Object({ first: id, last: id, target: targetId })),
+    removed: Type.Object({
+      nodes: Type.Array(nodeId),
+      targets: Type.Array(targetId),
+      pools: Type.Array(shortText),
+      sequences: Type.Array(id),
+    }),
+    more: Type.Boolean(),
+    rootTarget: Type.Optional(targetId),
+  }),
+);
 
 /** Management: served by `ibex mgmtd`. */
 export const mgmt = {
@@ -289,7 +331,7 @@ export const mgmt = {
     Type.Object({
       uuid: text,
       kind: Type.Union([Type.Literal('meta'), Type.Literal('storage')]),
-      alias: Type.Optional(text),
+      alias: Type.Optional(shortText),
       addresses: Type.Array(address, { minItems: 1, maxItems: 16 }),
     }),
     Type.Object({ node: nodeId, clusterId: text, heartbeatMs: u32 }),
@@ -301,8 +343,8 @@ export const mgmt = {
     changes,
     Type.Object({
       kind: Type.Union([Type.Literal('meta'), Type.Literal('storage')]),
-      alias: Type.Optional(text),
-      pool: Type.Optional(text),
+      alias: Type.Optional(shortText),
+      pool: Type.Optional(shortText),
       usage: Type.Omit(Usage, ['target']),
       target: Type.Optional(targetId),
       token: Type.Optional(text),
@@ -318,10 +360,12 @@ export const mgmt = {
     Type.Object({ node: nodeId, usage: Type.Array(Usage, { maxItems: 1024 }) }),
     Type.Object({ mapVersion: id }),
   ),
-  /** The whole map, and from then on every change as `mapChanged` on this session. */
-  subscribeMap: message('mgmt.subscribeMap', 203, reads, Type.Object({ kind: text, name: text }), Type.Object({ map: mapDocument })),
-  /** One-way, from mgmtd to subscribers. */
-  mapChanged: message('mgmt.mapChanged', 204, reads, Type.Object({ change: mapChange }), empty),
+  /** The whole map as the change from the empty one, and from then on every change as `mapChanged` on this session. */
+  subscribeMap: message('mgmt.subscribeMap', 203, reads, empty, Type.Object({ clusterId: text, page: mapPage })),
+  /** One-way, from mgmtd to subscribers: a change, or its first page, whose others the subscriber then asks for. */
+  mapChanged: message('mgmt.mapChanged', 204, reads, Type.Object({ page: mapPage }), empty),
+  /** Page number `page` (the first one is 0) of the change to version `to` that the session is being told; asked for in order. */
+  mapPage: message('mgmt.mapPage', 208, reads, Type.Object({ to: id, page: u32 }), Type.Object({ page: mapPage })),
   /** The next unused range of FID sequences for a metadata target of the calling node; persistent. */
   grantSequences: message(
     'mgmt.grantSequences',

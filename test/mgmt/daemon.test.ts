@@ -4,7 +4,6 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'tap';
-import { loadConfig } from '../../src/config/index.js';
 import { startMgmtd } from '../../src/mgmt/daemon.js';
 import { loadNative } from '../../src/native.js';
 import { Cluster } from '../../src/net/cluster.js';
@@ -12,7 +11,7 @@ import { Endpoint } from '../../src/net/endpoint.js';
 import { generateKeyFile, httpToken, readKeyFile } from '../../src/wire/key.js';
 import { mgmt } from '../../src/wire/messages.js';
 import { refusal } from '../support/properties.js';
-import { figures, nodeRequest, silent } from './support.js';
+import { daemonSettings, figures, nodeRequest, silent } from './support.js';
 
 interface Teardown {
   teardown(done: () => unknown): unknown;
@@ -28,13 +27,6 @@ function addonMissing(): string | false {
 }
 
 const skip = addonMissing();
-
-const settings = (folder: string) =>
-  loadConfig('mgmtd', {
-    file: null,
-    environment: {},
-    flags: { 'cluster.key_file': join(folder, 'key'), 'mgmtd.data': join(folder, 'data'), 'listen.port': 0, 'http.port': 0 },
-  });
 
 async function endpointFor(t: Teardown, folder: string, kind: 'client' | 'storage'): Promise<Endpoint> {
   const endpoint = new Endpoint({ key: await readKeyFile(join(folder, 'key')), kind, logger: silent });
@@ -53,7 +45,7 @@ test('a cluster map that everybody has, over real sessions and a restart', { ski
   const folder = t.testdir();
   await generateKeyFile(join(folder, 'key'));
   const fatal = (error: Error): void => void t.fail(error.message);
-  const first = await startMgmtd(settings(folder), silent, fatal);
+  const first = await startMgmtd(daemonSettings(folder), silent, fatal);
   const client = await Cluster.connect(await endpointFor(t, folder, 'client'), [first.address]);
   t.teardown(() => client.close());
   const storage = await endpointFor(t, folder, 'storage');
@@ -79,7 +71,7 @@ test('a cluster map that everybody has, over real sessions and a restart', { ski
 
   const { map } = first.management;
   await first.stop();
-  const second = await startMgmtd(settings(folder), silent, fatal);
+  const second = await startMgmtd(daemonSettings(folder), silent, fatal);
   t.teardown(() => second.stop());
   t.same(second.management.map.targets, map.targets);
   t.ok(second.management.map.version >= map.version, 'versions never go back');
@@ -127,7 +119,7 @@ test('signals: SIGHUP opens the log again, SIGTERM stops cleanly', { skip }, asy
 test('what keeps it from starting is one line', { skip }, async (t) => {
   const folder = t.testdir();
   await generateKeyFile(join(folder, 'key'));
-  const other = await startMgmtd(settings(folder), silent, () => {});
+  const other = await startMgmtd(daemonSettings(folder), silent, () => {});
   t.teardown(() => other.stop());
   writeFileSync(join(folder, 'loose'), readFileSync(join(folder, 'key')), { mode: 0o644 });
   const usual = { 'cluster.key_file': join(folder, 'key'), 'listen.port': 0, 'http.port': 0 };

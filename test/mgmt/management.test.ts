@@ -216,19 +216,18 @@ test('an alias that another has is refused', async (t) => {
 test('subscribers are told what changes, after the answer that came with the whole map, once a turn', async (t) => {
   const cluster = testManagement();
   const client = cluster.open(new TestSession('client'));
-  const { map } = handleSubscribeMap(cluster.management, client.asSession);
-  client.map = map;
+  client.subscribed(handleSubscribeMap(cluster.management, client.asSession));
   join(cluster, 'storage', 1);
   join(cluster, 'meta', 2);
-  t.equal(client.changes.length, 0, 'not within the turn');
+  t.equal(client.pages.length, 0, 'not within the turn');
   await nextTurn();
-  t.equal(client.changes.length, 1);
+  t.equal(client.pages.length, 1);
   t.strictSame(client.map, cluster.management.map);
-  t.notMatch(JSON.stringify(client.changes), /token-/, 'no secret leaves mgmtd');
+  t.notMatch(JSON.stringify(client.pages), /token-/, 'no secret leaves mgmtd');
   cluster.management.closed(client.asSession, 'bye');
   join(cluster, 'storage', 3);
   await nextTurn();
-  t.equal(client.changes.length, 1, 'who is gone is told nothing');
+  t.equal(client.pages.length, 1, 'who is gone is told nothing');
   t.throws(() => handleSubscribeMap(cluster.management, client.asSession), refusal('ERR_CONNECTION_LOST'));
 });
 
@@ -246,7 +245,7 @@ test('a change that cannot be stored has not happened', async (t) => {
   t.throws(() => join(cluster, 'storage', 1), /disk full/);
   await nextTurn();
   t.equal(cluster.management.map, map);
-  t.equal(client.changes.length, 0);
+  t.equal(client.pages.length, 0);
 });
 
 test('after a restart of mgmtd everybody gets the same time to come back', async (t) => {

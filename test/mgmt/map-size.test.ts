@@ -1,14 +1,24 @@
+/** As large as a cluster gets: its map over real connections, whole and in changes, and where it ends. */
+import { join } from 'node:path';
 import { test } from 'tap';
+import { startMgmtd } from '../../src/mgmt/daemon.js';
+import { addHandlers } from '../../src/mgmt/handlers/index.js';
 import { handleRegisterNode } from '../../src/mgmt/handlers/register-node.js';
 import { handleRegisterTarget } from '../../src/mgmt/handlers/register-target.js';
-import { MAP_BYTES_MAX, mapBytes } from '../../src/mgmt/map-size.js';
-import { emptyState, type MgmtState } from '../../src/mgmt/state.js';
-import { diffMaps, type NodeEntry, type TargetEntry } from '../../src/wire/cluster-map.js';
+import { handleMapPage, handleSubscribeMap } from '../../src/mgmt/handlers/subscribe-map.js';
+import { NODES_MAX, TARGETS_MAX } from '../../src/mgmt/map-size.js';
+import { emptyState, type MgmtState, observe } from '../../src/mgmt/state.js';
+import { MgmtStore } from '../../src/mgmt/store.js';
+import { Cluster } from '../../src/net/cluster.js';
+import { type ClusterMap, diffMaps, emptyMap, type NodeEntry, type Reachability, type TargetEntry } from '../../src/wire/cluster-map.js';
 import { encodeBody } from '../../src/wire/codec.js';
 import type { NodeId, TargetId } from '../../src/wire/fid.js';
+import { generateKeyFile, readKeyFile } from '../../src/wire/key.js';
+import { PAGE_BYTES_MAX, pagesOf } from '../../src/wire/map-pages.js';
 import { mgmt } from '../../src/wire/messages.js';
+import { endpoint, until } from '../net/support.js';
 import { refusal } from '../support/properties.js';
-import { figures, nextTurn, nodeRequest, TestSession, testManagement } from './support.js';
+import { daemonSettings, figures, nextTurn, nodeRequest, silent, TestSession, testManagement } from './support.js';
 
 /** As many as are wanted, with figures of 60 TB disks. */
 function stateOf(nodeCount: number, targetCount: number): MgmtState {
@@ -41,37 +51,118 @@ function stateOf(nodeCount: number, targetCount: number): MgmtState {
   return { ...empty, map, uuids, tokens, nextNode: nodeCount + 1, nextTarget: targetCount + 1 };
 }
 
-test('a map of 3,000 targets travels in one message, and so does a change of all of it', (t) => {
-  const { map } = stateOf(500, 3_000);
-  t.ok(mapBytes(map) <= MAP_BYTES_MAX, `${mapBytes(map)} bytes`);
-  t.ok(encodeBody(mgmt.subscribeMap.response, { map }).length > 0);
-  const worse = {
-    ...map,
-    version: map.version + 1,
-    nodes: map.nodes.map((node) => ({ ...node, reachability: 'probably-offline' as const })),
-    targets: map.targets.map((target) => ({ ...target, reachability: 'probably-offline' as const })),
+/** Targets by state, as 'online 10000'. */
+function states(map: ClusterMap): string {
+  const counts = new Map<Reachability, number>();
+  for (const { reachability } of map.targets) counts.set(reachability, (counts.get(reachability) ?? 0) + 1);
+  return [...counts].map(([state, count]) => `${state} ${count}`).join(', ');
+}
+
+const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+
+test('10,000 targets on 500 nodes: a client of a real mgmtd has them all, and at once what happens to all', async (t) => {
+  const folder = t.testdir();
+  await generateKeyFile(join(folder, 'key'));
+  const large = stateOf(500, 10_000);
+  const { store, state } = MgmtStore.open(join(folder, 'data'));
+  store.save(state, { ...large, map: { ...large.map, clusterId: state.map.clusterId } });
+  await store.close();
+  const limits = { 'heartbeat.probably_offline_after': '3 s', 'heartbeat.offline_after': '4 s' };
+  const mgmtd = await startMgmtd(daemonSettings(folder, limits), silent, (error) => t.fail(error.message));
+  t.teardown(() => mgmtd.stop());
+  const client = await Cluster.connect(endpoint(t, { key: await readKeyFile(join(folder, 'key')), logger: silent }), [mgmtd.address]);
+  t.teardown(() => client.close());
+  const seen = [states(client.map)];
+  t.strictSame(plain(client.map), plain(mgmtd.management.map));
+  client.onMap((map) => seen.push(states(map)));
+  const session = client.mgmtdSession;
+  await until(() => client.map.targets.every((target) => target.reachability === 'offline'), 20_000);
+  t.strictSame(plain(client.map), plain(mgmtd.management.map));
+  t.strictSame([...new Set(seen)], ['online 10000', 'probably-offline 10000', 'offline 10000'], 'never a part of a version');
+  t.equal(client.mgmtdSession, session, 'on one session');
+});
+
+test('what changes while a client fetches pages comes after them, in order', async (t) => {
+  const cluster = testManagement(stateOf(50, 2_000));
+  const { management } = cluster;
+  const server = endpoint(t, { kind: 'mgmtd' });
+  addHandlers(server, management);
+  const history = new Map<number, ClusterMap>([[management.map.version, management.map]]);
+  let changes = 0;
+  const change = (): void => {
+    changes++;
+    const node = ((changes % 50) + 1) as NodeId;
+    const of = (id: NodeId): Reachability => (id === node ? 'offline' : 'online');
+    management.commit(
+      observe(management.state, {
+        node: of,
+        target: (id) => of(management.map.targets[id - 1]?.node as NodeId),
+        usage: () => undefined,
+      }),
+    );
+    history.set(management.map.version, management.map);
   };
-  t.ok(encodeBody(mgmt.mapChanged.request, { change: diffMaps(map, worse) }).length > 0);
+  let fetches = 0;
+  server.handle(mgmt.mapPage, async (request, { session }) => {
+    fetches++;
+    change();
+    await nextTurn();
+    return handleMapPage(management, request, session);
+  });
+  const address = await server.listen({ host: '127.0.0.1', port: 0 });
+  const made = endpoint(t);
+  const client = await Cluster.connect(made, [address]);
+  t.teardown(() => client.close());
+  t.ok(fetches > 5, `${fetches} pages were fetched`);
+  const seen = [client.map];
+  client.onMap((map) => seen.push(map));
+  for (let more = 0; more < 20; more++) {
+    change();
+    await nextTurn();
+  }
+  await until(() => client.map.version === management.map.version);
+  for (const map of seen) t.strictSame(plain(map), plain(history.get(map.version)), `version ${map.version}`);
+  const versions = seen.map((map) => map.version);
+  t.strictSame(
+    versions,
+    [...new Set(versions)].sort((a, b) => a - b),
+    'each once, in order',
+  );
+  t.equal(server.sessions.size, 1);
+});
+
+test('pages fit messages with room to spare, whatever names the entries have', (t) => {
+  const { map } = stateOf(300, 2_000);
+  const wide = '\u{1f98c}'.repeat(127);
+  const addresses = Array.from({ length: 16 }, () => ({ host: wide, port: 65_535 }));
+  const widest = {
+    ...map,
+    nodes: map.nodes.map((node) => ({ ...node, alias: wide, addresses })),
+    targets: map.targets.map((target) => ({ ...target, alias: wide, pool: wide, since: 2 ** 53 - 1, bytesTotal: 2 ** 53 - 1 })),
+    sequences: Array.from({ length: 5_000 }, (_, first) => ({ first: 2 ** 33 - 5_000 + first, last: 2 ** 33, target: 1 as TargetId })),
+  };
+  for (const large of [map, widest]) {
+    const pages = pagesOf(diffMaps(emptyMap('c'), large));
+    const bytes = pages.map((page) => encodeBody(mgmt.mapPage.response, { page }).length);
+    t.ok(Math.max(...bytes) <= PAGE_BYTES_MAX + 100, `${pages.length} pages of at most ${Math.max(...bytes)} bytes`);
+  }
   t.end();
 });
 
-test('a known target returns to a full map, new ones do not enter it', (t) => {
+test('a known target returns to a full cluster, new ones do not enter it', (t) => {
   const uuid = '11111111-0000-4000-8000-000000000000';
-  let count = 3_000;
-  while (mapBytes(stateOf(500, count + 1).map) <= MAP_BYTES_MAX) count++;
-  const state = stateOf(500, count);
+  const state = stateOf(NODES_MAX, TARGETS_MAX);
   const cluster = testManagement({ ...state, uuids: new Map(state.uuids).set(1 as NodeId, uuid) });
   const session = cluster.open(new TestSession('storage')).asSession;
   handleRegisterNode(cluster.management, { ...nodeRequest('storage', 1), uuid }, session);
   const { management } = cluster;
   const back = { kind: 'storage', usage: figures, target: 1 as TargetId, token: 'token-1' } as const;
   t.equal(handleRegisterTarget(management, back, session).target, 1);
-  const full = refusal('ERR_NO_SPACE', /cluster map would have \d+ bytes with \d+ nodes and \d+ targets/);
   const other = cluster.open(new TestSession('storage', 'p2')).asSession;
-  t.throws(() => handleRegisterNode(management, nodeRequest('storage', 2, 'x'.repeat(4_000)), other), full);
+  t.throws(() => handleRegisterNode(management, nodeRequest('storage', 2), other), refusal('ERR_NO_SPACE', /65536 nodes/));
   t.throws(
-    () => handleRegisterTarget(management, { kind: 'storage', usage: figures, token: 'n', alias: 'x'.repeat(1_000) }, session),
-    full,
+    () => handleRegisterTarget(management, { kind: 'storage', usage: figures, token: 'n' }, session),
+    refusal('ERR_NO_SPACE', /65536 targets/),
   );
   t.end();
 });
@@ -83,12 +174,12 @@ test('a session to which a change cannot be sent is ended, mgmtd goes on', async
   broken.notify = () => {
     throw new Error('message is larger than 1048576 bytes');
   };
-  cluster.management.subscribe(broken.asSession);
-  cluster.management.subscribe(whole.asSession);
+  handleSubscribeMap(cluster.management, broken.asSession);
+  handleSubscribeMap(cluster.management, whole.asSession);
   const storage = cluster.open(new TestSession('storage')).asSession;
   handleRegisterNode(cluster.management, nodeRequest('storage', 1), storage);
   await nextTurn();
   t.match(broken.closedBecause, /cannot send a change of the cluster map: message is larger/);
-  t.equal(whole.changes.length, 1);
+  t.equal(whole.pages.length, 1);
   t.equal(cluster.management.feed.subscribers, 1);
 });

@@ -3,8 +3,9 @@ import { test } from 'tap';
 import { MapFeed } from '../../src/mgmt/map-feed.js';
 import { emptyState, FIRST_SEQUENCE, grantSequences, type MgmtState, observe, registerNode, registerTarget } from '../../src/mgmt/state.js';
 import { MgmtStore } from '../../src/mgmt/store.js';
-import { applyMapChange, type ClusterMap, diffMaps, type MapChange, type Reachability } from '../../src/wire/cluster-map.js';
+import { applyMapChange, type ClusterMap, diffMaps, emptyMap, type Reachability } from '../../src/wire/cluster-map.js';
 import { FID_SEQUENCE_MAX, type NodeId, type TargetId } from '../../src/wire/fid.js';
+import { joinPages, type MapPage, pagesOf } from '../../src/wire/map-pages.js';
 import { checks, refusal } from '../support/properties.js';
 import { figures, uuid } from './support.js';
 
@@ -78,59 +79,153 @@ test('changes applied in order lead to the map itself, at every version', async 
   );
 });
 
-test('a subscriber that joins at any time has the map after every flush, told in as few changes as flushes', async (t) => {
-  const turn = fc.record({ changes: fc.array(step, { maxLength: 5 }), joins: fc.boolean() });
+/** As a client does: pages are kept until the last one is there. */
+class Copy {
+  map = emptyMap('c');
+  told = 0;
+  pages: MapPage[] = [];
+
+  sendMapPage(page: MapPage): void {
+    if (this.fetching) throw new Error('told of another change while it fetches one');
+    this.told++;
+    this.take(page);
+  }
+
+  mapChangeFailed(error: unknown): void {
+    throw error;
+  }
+
+  get fetching(): boolean {
+    return this.pages.length > 0;
+  }
+
+  take(page: MapPage): void {
+    this.pages.push(page);
+    if (page.more) return;
+    this.map = applyMapChange(this.map, joinPages(this.pages as [MapPage])) as ClusterMap;
+    this.pages = [];
+  }
+
+  fetch(feed: MapFeed): void {
+    this.take(feed.nextPage(this, this.pages[0]?.to ?? 0, this.pages.length));
+  }
+}
+
+test('a subscriber that joins at any time and fetches at any pace has one version at a time, and the newest at the end', async (t) => {
+  const turn = fc.record({ changes: fc.array(step, { maxLength: 5 }), joins: fc.boolean(), fetches: fc.nat(6) });
+  let pagesMax = 0;
   checks(
     t,
     fc.property(fc.array(turn, { maxLength: 12 }), (turns) => {
       let state = emptyState('c');
+      const versions = new Map([[state.map.version, JSON.stringify(state.map)]]);
       let flush: (() => void) | undefined;
-      const feed = new MapFeed(state.map, (scheduled) => {
-        flush = scheduled;
+      const flushAll = (): void => {
+        const scheduled = flush;
+        flush = undefined;
+        scheduled?.();
+      };
+      const feed = new MapFeed(state.map, {
+        schedule: (scheduled) => {
+          flush = scheduled;
+        },
+        pageBytesMax: 500,
       });
-      const copies: { map: ClusterMap; told: number; sendMapChange(change: MapChange): void; mapChangeFailed(error: unknown): void }[] = [];
-      for (const { changes, joins } of turns) {
+      const copies: Copy[] = [];
+      const isConsistent = (copy: Copy): boolean => copy.map.version === 0 || JSON.stringify(copy.map) === versions.get(copy.map.version);
+      for (const { changes, joins, fetches } of turns) {
         if (joins) {
-          const copy = {
-            map: state.map,
-            told: 0,
-            sendMapChange(change: MapChange) {
-              copy.map = applyMapChange(copy.map, change) as ClusterMap;
-              copy.told++;
-            },
-            mapChangeFailed(error: unknown) {
-              throw error;
-            },
-          };
-          copy.map = feed.subscribe(copy);
+          const copy = new Copy();
+          copy.take(feed.subscribe(copy));
           copies.push(copy);
         }
-        const before = copies.map((copy) => copy.told);
         for (const change of changes) {
           const next = apply(state, change);
-          if (next !== state) feed.publish(next.map);
+          if (next === state) continue;
+          feed.publish(next.map);
           state = next;
+          versions.set(state.map.version, JSON.stringify(state.map));
         }
-        flush?.();
-        flush = undefined;
+        const before = copies.map((copy) => copy.told);
+        flushAll();
         copies.forEach((copy, index) => {
           if (copy.told - (before[index] ?? 0) > 1) throw new Error('more than one message a turn');
+          pagesMax = Math.max(pagesMax, copy.pages.length);
+          for (let fetched = 0; fetched < fetches && copy.fetching; fetched++) copy.fetch(feed);
         });
-        for (const copy of copies) if (JSON.stringify(copy.map) !== JSON.stringify(state.map)) return false;
+        if (!copies.every(isConsistent)) return false;
       }
-      return feed.subscribers === copies.length;
+      while (flush !== undefined || copies.some((copy) => copy.fetching)) {
+        for (const copy of copies) while (copy.fetching) copy.fetch(feed);
+        flushAll();
+      }
+      return copies.every((copy) => isConsistent(copy) && copy.map.version === state.map.version) && feed.subscribers === copies.length;
     }),
   );
+  t.ok(pagesMax > 0, 'some fetched pages');
+});
+
+test('a page that is not the next one of the change is refused', (t) => {
+  const state = registerNode(emptyState('c'), { uuid: uuid(1), kind: 'storage', hostName: 'h', addresses: [] }).state;
+  const feed = new MapFeed(state.map, { pageBytesMax: 1 });
+  const copy = new Copy();
+  t.throws(() => feed.nextPage(copy, state.map.version, 0), refusal('ERR_INVALID'), 'has not subscribed');
+  const first = feed.subscribe(copy);
+  t.equal(first.more, true, 'pool and node');
+  for (const [to, page] of [
+    [state.map.version, 0],
+    [state.map.version, 2],
+    [state.map.version + 1, 1],
+  ] as const)
+    t.throws(() => feed.nextPage(copy, to, page), refusal('ERR_INVALID', new RegExp(`page ${page} of the cluster map's version ${to}`)));
+  t.equal(feed.nextPage(copy, state.map.version, 1).more, false);
+  t.throws(() => feed.nextPage(copy, state.map.version, 2), refusal('ERR_INVALID'), 'there is no other');
+  t.end();
+});
+
+test('pages join to the change that was cut, whatever their size, and hold what they may', (t) => {
+  checks(
+    t,
+    fc.property(history, fc.integer({ min: 1, max: 2_000 }), (steps, pageBytesMax) => {
+      const { map } = steps.reduce(apply, emptyState('c'));
+      const change = diffMaps(emptyMap('c'), map);
+      const pages = pagesOf(change, pageBytesMax);
+      if (JSON.stringify(joinPages(pages as readonly [MapPage])) !== JSON.stringify(change)) return false;
+      const entries = ({ nodes, targets, pools, sequences }: MapPage) => [...nodes, ...targets, ...pools, ...sequences];
+      const bytes = (page: MapPage): number => entries(page).reduce((sum, entry) => sum + JSON.stringify(entry).length, 0);
+      return pages.every(
+        (page, index) => (bytes(page) <= pageBytesMax || entries(page).length === 1) && page.more === index < pages.length - 1,
+      );
+    }),
+  );
+  const old = steps(3);
+  const removal = diffMaps(old, { ...old, version: old.version + 1, nodes: [], targets: old.targets.slice(1), sequences: [], pools: [] });
+  const after = applyMapChange(old, joinPages(pagesOf(removal, 1) as readonly [MapPage]));
+  t.match(after, { nodes: [], pools: [], sequences: [] });
+  t.strictSame(after?.targets, old.targets.slice(1), 'what is gone travels too');
+  t.end();
+
+  function steps(targets: number): ClusterMap {
+    const node = registerNode(emptyState('c'), { uuid: uuid(1), kind: 'meta', hostName: 'h', addresses: [] });
+    let { state } = node;
+    for (let index = 0; index < targets; index++) {
+      const added = registerTarget(state, { kind: 'meta', node: node.node.id, token: `t${index}`, usage: figures });
+      state = grantSequences(added.state, added.target.id, 16).state;
+    }
+    return state.map;
+  }
 });
 
 test('a subscriber that cannot be told does not keep others from it', (t) => {
   let flush = (): void => {};
-  const feed = new MapFeed(emptyState('c').map, (scheduled) => {
-    flush = scheduled;
+  const feed = new MapFeed(emptyState('c').map, {
+    schedule: (scheduled) => {
+      flush = scheduled;
+    },
   });
   const events: string[] = [];
   const subscriber = (name: string, fails: boolean) => ({
-    sendMapChange: ({ to }: MapChange) => {
+    sendMapPage: ({ to }: MapPage) => {
       if (fails) throw new Error('too large');
       events.push(`${name} ${to}`);
     },

@@ -1,10 +1,13 @@
 /** Smaller parts for mgmtd's tests: sessions that remember what they were told, and a clock that is set. */
+import { join } from 'node:path';
 import { pino } from 'pino';
+import { loadConfig, type MgmtdConfig } from '../../src/config/index.js';
 import { Management, type MgmtSession } from '../../src/mgmt/management.js';
 import { emptyState, type MgmtState } from '../../src/mgmt/state.js';
 import type { MgmtStore } from '../../src/mgmt/store.js';
-import { applyMapChange, type ClusterMap, type MapChange } from '../../src/wire/cluster-map.js';
-import type { mgmt, RequestOf } from '../../src/wire/messages.js';
+import { applyMapChange, type ClusterMap, emptyMap } from '../../src/wire/cluster-map.js';
+import { joinPages, type MapPage } from '../../src/wire/map-pages.js';
+import type { mgmt, RequestOf, ResponseOf } from '../../src/wire/messages.js';
 
 export const silent = pino({ level: 'silent' });
 
@@ -12,9 +15,15 @@ export const limits = { lostSessionAfterMs: 1_500, probablyOfflineAfterMs: 5_000
 
 export const figures = { bytesTotal: 1_000_000, bytesFree: 900_000, inodesTotal: 1_000, inodesFree: 900 };
 
+/** Of a real mgmtd whose key and data are in `folder`. */
+export function daemonSettings(folder: string, flags: Readonly<Record<string, unknown>> = {}): MgmtdConfig {
+  const places = { 'cluster.key_file': join(folder, 'key'), 'mgmtd.data': join(folder, 'data'), 'listen.port': 0, 'http.port': 0 };
+  return loadConfig('mgmtd', { file: null, environment: {}, flags: { ...places, ...flags } });
+}
+
 export class TestSession {
   readonly peer: MgmtSession['peer'];
-  readonly changes: MapChange[] = [];
+  readonly pages: MapPage[] = [];
   isOpen = true;
   closedBecause: string | undefined;
   map: ClusterMap | undefined;
@@ -28,9 +37,14 @@ export class TestSession {
     return this as unknown as MgmtSession;
   }
 
-  notify(_message: unknown, { change }: { change: MapChange }): void {
-    this.changes.push(change);
-    if (this.map !== undefined) this.map = applyMapChange(this.map, change);
+  notify(_message: unknown, { page }: { page: MapPage }): void {
+    this.pages.push(page);
+    if (this.map !== undefined) this.map = applyMapChange(this.map, joinPages([page]));
+  }
+
+  /** For maps of one page. */
+  subscribed({ clusterId, page }: ResponseOf<typeof mgmt.subscribeMap>): void {
+    this.map = applyMapChange(emptyMap(clusterId), joinPages([page]));
   }
 
   close(reason: string): void {

@@ -2,12 +2,11 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { diffMaps } from '../../src/wire/cluster-map.js';
 import { IbexError } from '../../src/wire/errors.js';
 import { ROOT_FID } from '../../src/wire/fid.js';
 import { meta, mgmt } from '../../src/wire/messages.js';
 import { refusal } from '../support/properties.js';
-import { clusterOf, endpoint, fidOf, management, mapOf, metaServer, target, until } from './support.js';
+import { clusterOf, endpoint, fidOf, management, mapOf, metaServer, pageOf, target, until, wholePage } from './support.js';
 
 const somewhere = { host: '127.0.0.1', port: 9 };
 const places = [{ target: 1, node: 1, address: somewhere }];
@@ -15,10 +14,10 @@ const places = [{ target: 1, node: 1, address: somewhere }];
 t.test('changes that come with the map, before or after it, end in the newest one on the same session', async (t) => {
   const mgmtd = await management(t, mapOf(1, places));
   mgmtd.endpoint.handle(mgmt.subscribeMap, (_request, { session }) => {
-    const notify = (to: number): void => session.notify(mgmt.mapChanged, { change: diffMaps(mapOf(to - 1, places), mapOf(to, places)) });
+    const notify = (to: number): void => session.notify(mgmt.mapChanged, { page: pageOf(mapOf(to - 1, places), mapOf(to, places)) });
     for (const to of [2, 3, 4]) notify(to);
     process.nextTick(notify, 5);
-    return { map: mapOf(2, places) };
+    return { clusterId: 'test', page: wholePage(mapOf(2, places)) };
   });
   const cluster = await clusterOf(t, mgmtd);
   const session = cluster.mgmtdSession;

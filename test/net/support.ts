@@ -4,8 +4,9 @@ import { pino } from 'pino';
 import { Cluster } from '../../src/net/cluster.js';
 import { Endpoint, type EndpointOptions } from '../../src/net/endpoint.js';
 import type { Session } from '../../src/net/session.js';
-import { type Address, type ClusterMap, diffMaps } from '../../src/wire/cluster-map.js';
+import { type Address, type ClusterMap, diffMaps, emptyMap } from '../../src/wire/cluster-map.js';
 import { type Fid, makeFid, type NodeId, type TargetId } from '../../src/wire/fid.js';
+import { type MapPage, pagesOf } from '../../src/wire/map-pages.js';
 import { mgmt } from '../../src/wire/messages.js';
 
 export interface Teardown {
@@ -64,6 +65,15 @@ export function mapOf(version: number, places: readonly Place[]): ClusterMap {
   };
 }
 
+/** What leads from one map to the other, where that is one page. */
+export function pageOf(before: ClusterMap, after: ClusterMap): MapPage {
+  const pages = pagesOf(diffMaps(before, after));
+  if (pages[0] === undefined || pages.length > 1) throw new Error(`${pages.length} pages`);
+  return pages[0];
+}
+
+export const wholePage = (map: ClusterMap): MapPage => pageOf(emptyMap(map.clusterId), map);
+
 export interface Management {
   readonly endpoint: Endpoint;
   readonly address: Address;
@@ -82,15 +92,15 @@ export async function management(t: Teardown, map: ClusterMap, options: Partial<
     map,
     subscribers,
     change: (next) => {
-      const change = diffMaps(result.map, next);
+      const page = pageOf(result.map, next);
       result.map = next;
-      for (const session of subscribers) session.notify(mgmt.mapChanged, { change });
+      for (const session of subscribers) session.notify(mgmt.mapChanged, { page });
     },
   };
   made.onSession({ closed: (session) => subscribers.delete(session) });
   made.handle(mgmt.subscribeMap, (_request, { session }) => {
     subscribers.add(session);
-    return { map: result.map };
+    return { clusterId: map.clusterId, page: wholePage(result.map) };
   });
   made.handle(mgmt.usage, () => ({ usage: [] }));
   return result;

@@ -7,7 +7,7 @@ import { handleGrantSequences } from './grant-sequences.js';
 import { handleHeartbeat } from './heartbeat.js';
 import { handleRegisterNode } from './register-node.js';
 import { handleRegisterTarget } from './register-target.js';
-import { handleSubscribeMap } from './subscribe-map.js';
+import { handleMapPage, handleSubscribeMap } from './subscribe-map.js';
 import { handleUsage } from './usage.js';
 
 export function addHandlers(endpoint: Pick<Endpoint, 'handle' | 'onSession'>, management: Management): void {
@@ -19,6 +19,7 @@ export function addHandlers(endpoint: Pick<Endpoint, 'handle' | 'onSession'>, ma
   endpoint.handle(mgmt.registerTarget, (request, { session }) => handleRegisterTarget(management, request, session));
   endpoint.handle(mgmt.heartbeat, (request, { session }) => handleHeartbeat(management, request, session));
   endpoint.handle(mgmt.subscribeMap, (_request, { session }) => handleSubscribeMap(management, session));
+  endpoint.handle(mgmt.mapPage, (request, { session }) => handleMapPage(management, request, session));
   endpoint.handle(mgmt.grantSequences, (request, { session }) => handleGrantSequences(management, request, session));
   endpoint.handle(mgmt.usage, () => handleUsage(management));
   endpoint.handle(mgmt.clients, () => handleClients(management));

@@ -2,7 +2,7 @@
 import type { mgmt, RequestOf, ResponseOf } from '../../wire/messages.js';
 import { decideNode, refusalError } from '../guard.js';
 import type { Management, MgmtSession } from '../management.js';
-import { requireMapFits } from '../map-size.js';
+import { requireRoom } from '../map-size.js';
 import { findNode, registerNode } from '../state.js';
 
 type RegisterNode = typeof mgmt.registerNode;
@@ -41,7 +41,7 @@ export function handleRegisterNode(
     addresses: request.addresses,
     hostName,
   });
-  if (verdict.verdict === 'new') requireMapFits(next.state.map);
+  if (verdict.verdict === 'new') requireRoom(next.state.map);
   management.commit(next.state);
   management.seatNode(session, next.node.id);
   management.logger.info(

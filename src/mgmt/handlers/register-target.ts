@@ -5,7 +5,7 @@ import type { TargetId } from '../../wire/fid.js';
 import type { mgmt, RequestOf, ResponseOf } from '../../wire/messages.js';
 import { decideTarget, refusalError, type TargetFacts } from '../guard.js';
 import type { Management, MgmtSession } from '../management.js';
-import { requireMapFits } from '../map-size.js';
+import { requireRoom } from '../map-size.js';
 import { findTargetByToken, registerTarget } from '../state.js';
 
 type RegisterTarget = typeof mgmt.registerTarget;
@@ -40,7 +40,7 @@ export function handleRegisterTarget(
     pool: request.pool,
     usage: request.usage,
   });
-  if (id === undefined) requireMapFits(next.state.map);
+  if (id === undefined) requireRoom(next.state.map);
   management.commit(next.state);
   management.seatTarget(session, next.target.id, { target: next.target.id, ...request.usage });
   const how = verdict.verdict === 'moved' ? `moved from node ${verdict.from}` : verdict.verdict === 'new' ? 'is new' : 'is back';
