@@ -1,5 +1,5 @@
 /** What is wrong with a cluster, from its map. Pure. */
-import type { ClusterMap } from '../wire/cluster-map.js';
+import { type ClusterMap, entryOf } from '../wire/cluster-map.js';
 
 export interface ClusterHealth {
   readonly nodesOnline: number;
@@ -17,7 +17,7 @@ export function clusterHealth(map: ClusterMap): ClusterHealth {
   for (const node of map.nodes)
     if (node.reachability !== 'online') problems.push(`${node.kind} node ${node.alias} is ${node.reachability}`);
   for (const target of map.targets) {
-    const node = map.nodes.find(({ id }) => id === target.node);
+    const node = entryOf(map.nodes, target.node);
     // Targets of a node that is away are away with it; saying both helps nobody.
     if (target.reachability !== 'online' && node?.reachability === 'online')
       problems.push(`${target.kind} target ${target.alias} is ${target.reachability}`);

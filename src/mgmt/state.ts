@@ -2,15 +2,16 @@
  * What mgmtd knows, as a value, and every change of it as a pure function from one value to the next. A
  * change of the map raises its version by one; who calls decides when it is stored and told.
  */
-import type {
-  Address,
-  ClusterMap,
-  NodeEntry,
-  NodeKind,
-  Reachability,
-  SequenceRange,
-  TargetEntry,
-  TargetKind,
+import {
+  type Address,
+  type ClusterMap,
+  entryOf,
+  type NodeEntry,
+  type NodeKind,
+  type Reachability,
+  type SequenceRange,
+  type TargetEntry,
+  type TargetKind,
 } from '../wire/cluster-map.js';
 import { IbexError } from '../wire/errors.js';
 import { FID_SEQUENCE_MAX, type NodeId, type TargetId } from '../wire/fid.js';
@@ -61,12 +62,12 @@ function replaced<Entry extends { readonly id: number }>(entries: readonly Entry
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 
 export function findNode(state: MgmtState, uuid: string): NodeEntry | undefined {
-  for (const [id, known] of state.uuids) if (known === uuid) return state.map.nodes.find((node) => node.id === id);
+  for (const [id, known] of state.uuids) if (known === uuid) return entryOf(state.map.nodes, id);
   return undefined;
 }
 
 export function findTargetByToken(state: MgmtState, token: string): TargetEntry | undefined {
-  for (const [id, known] of state.tokens) if (known === token) return state.map.targets.find((target) => target.id === id);
+  for (const [id, known] of state.tokens) if (known === token) return entryOf(state.map.targets, id);
   return undefined;
 }
 
@@ -105,7 +106,7 @@ export interface TargetRegistration {
 
 /** Adds the target or brings it under its (new) node; it is online from now on. The first metadata target owns the root. */
 export function registerTarget(state: MgmtState, target: TargetRegistration): { state: MgmtState; target: TargetEntry } {
-  const known = target.id === undefined ? undefined : state.map.targets.find((entry) => entry.id === target.id);
+  const known = target.id === undefined ? undefined : entryOf(state.map.targets, target.id);
   const id = known?.id ?? (state.nextTarget as TargetId);
   const { bytesTotal, bytesFree, inodesTotal, inodesFree } = target.usage;
   const entry: TargetEntry = {

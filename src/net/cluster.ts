@@ -3,7 +3,7 @@
  * the metadata server that owns a FID, routes to storage targets for native code. Calls survive lost
  * connections, restarts and map changes until their time is over; who serves what comes from the map alone.
  */
-import type { Address, ClusterMap, NodeEntry, TargetEntry } from '../wire/cluster-map.js';
+import { type Address, type ClusterMap, entryOf, type NodeEntry, type TargetEntry } from '../wire/cluster-map.js';
 import { IbexError, toIbexError } from '../wire/errors.js';
 import { type Fid, fidSequence, type NodeId, ROOT_FID, type TargetId } from '../wire/fid.js';
 import type { Message, RequestOf, ResponseOf } from '../wire/messages.js';
@@ -88,11 +88,11 @@ export class Cluster {
   }
 
   target(id: TargetId): TargetEntry | undefined {
-    return this.#map?.targets.find((target) => target.id === id);
+    return entryOf(this.#map?.targets ?? [], id);
   }
 
   node(id: NodeId): NodeEntry | undefined {
-    return this.#map?.nodes.find((node) => node.id === id);
+    return entryOf(this.#map?.nodes ?? [], id);
   }
 
   /**

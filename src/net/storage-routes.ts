@@ -4,7 +4,7 @@
  * A target that mgmtd has declared offline gets one more try, then its requests fail: nobody waits twice for
  * what is known to be gone. The next request asks again.
  */
-import type { ClusterMap } from '../wire/cluster-map.js';
+import { type ClusterMap, entryOf } from '../wire/cluster-map.js';
 import { toIbexError } from '../wire/errors.js';
 import type { NodeId, TargetId } from '../wire/fid.js';
 import { StatusCode } from '../wire/generated.js';
@@ -41,7 +41,7 @@ export class StorageRoutes {
 
   mapChanged(map: ClusterMap): void {
     for (const [target, session] of this.#routed) {
-      const entry = map.targets.find((candidate) => candidate.id === target);
+      const entry = entryOf(map.targets, target);
       if (session.isOpen && entry?.node === session.data.get('node'))
         this.#endpoint.runtime.native.setRoute(target, session.connection, map.version);
       else this.#drop(target);
@@ -56,7 +56,7 @@ export class StorageRoutes {
   async #seek(target: TargetId): Promise<void> {
     const deadline = monotonicMs() + this.#waitMs;
     for (;;) {
-      const entry = this.#map().targets.find((candidate) => candidate.id === target);
+      const entry = entryOf(this.#map().targets, target);
       if (entry === undefined) {
         this.#fail(target, 'the cluster map does not know it');
         return;
@@ -100,7 +100,7 @@ export class StorageRoutes {
     if (link === undefined) {
       link = new Link({
         endpoint: this.#endpoint,
-        addresses: () => this.#map().nodes.find((entry) => entry.id === node)?.addresses ?? [],
+        addresses: () => entryOf(this.#map().nodes, node)?.addresses ?? [],
         expected: () => ({ kind: 'storage', nodeId: node }),
         what: `storage node ${node}`,
         bulk: true,

@@ -67,6 +67,20 @@ export interface ClusterMap {
   readonly rootTarget?: TargetId | undefined;
 }
 
+/** The entry with this id, of nodes or targets as a map has them: by halving, since a large cluster asks often. */
+export function entryOf<Entry extends { readonly id: number }>(entries: readonly Entry[], id: Entry['id']): Entry | undefined {
+  let low = 0;
+  let high = entries.length - 1;
+  while (low <= high) {
+    const middle = (low + high) >> 1;
+    const entry = entries[middle] as Entry;
+    if (entry.id === id) return entry;
+    if (entry.id < id) low = middle + 1;
+    else high = middle - 1;
+  }
+  return undefined;
+}
+
 /** What changed between two versions: entries that are new or different, and the keys of those that are gone. */
 export interface MapChange {
   readonly from: number;

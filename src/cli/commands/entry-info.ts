@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import type { LayoutInfo } from '../../client/types.js';
+import { entryOf } from '../../wire/cluster-map.js';
 import { formatFid } from '../../wire/fid.js';
 import { chunkBytes } from '../chunk-sizes.js';
 import { withCluster, withFiles } from '../connections.js';
@@ -44,8 +45,8 @@ export function define(command: Command): void {
       const targets = layout.targets ?? [];
       const chunks = await withCluster(context, async ({ map }) =>
         targets.map((id, column): Chunk => {
-          const target = map.targets.find((entry) => entry.id === id);
-          const node = map.nodes.find((entry) => entry.id === target?.node);
+          const target = entryOf(map.targets, id);
+          const node = target && entryOf(map.nodes, target.node);
           return {
             column,
             targetId: id,

@@ -1,6 +1,6 @@
 /** `ibex target list`: where metadata and file data are kept. */
 import { type Command, Option } from 'commander';
-import type { ClusterMap, TargetEntry } from '../../wire/cluster-map.js';
+import { type ClusterMap, entryOf, type TargetEntry } from '../../wire/cluster-map.js';
 import { mgmt } from '../../wire/messages.js';
 import { withCluster } from '../connections.js';
 import { action, examples } from '../context.js';
@@ -14,7 +14,7 @@ function columns(map: ClusterMap): readonly Column<TargetEntry>[] {
     { title: 'ID', align: 'right', value: (target) => String(target.id) },
     { title: 'NAME', value: (target) => target.alias },
     { title: 'KIND', value: (target) => target.kind },
-    { title: 'NODE', value: (target) => map.nodes.find((node) => node.id === target.node)?.alias ?? String(target.node) },
+    { title: 'NODE', value: (target) => entryOf(map.nodes, target.node)?.alias ?? String(target.node) },
     { title: 'POOL', value: (target) => target.pool },
     { title: 'STATE', value: (target) => target.reachability, paint: (cell, target) => paintReachability(cell, target.reachability) },
     { title: 'DATA', value: (target) => target.consistency, paint: (cell, target) => paintConsistency(cell, target.consistency) },

@@ -1,4 +1,5 @@
 /** mgmt.grantSequences: unused FID sequences for a metadata target of the calling node. */
+import { entryOf } from '../../wire/cluster-map.js';
 import { IbexError } from '../../wire/errors.js';
 import type { mgmt, RequestOf, ResponseOf } from '../../wire/messages.js';
 import type { Management, MgmtSession } from '../management.js';
@@ -13,7 +14,7 @@ export function handleGrantSequences(management: Management, request: RequestOf<
   if (seat === undefined) throw new IbexError('ERR_NOT_REGISTERED', 'register the node before asking for sequences');
   if (!seat.targets.has(request.target))
     throw new IbexError('ERR_NOT_MY_TARGET', `target ${request.target} has not registered on this session`);
-  const target = state.map.targets.find((entry) => entry.id === request.target);
+  const target = entryOf(state.map.targets, request.target);
   if (target?.kind !== 'meta') throw new IbexError('ERR_INVALID', `target ${request.target} is not a metadata target`);
   const { state: next, first, last } = grantSequences(state, request.target, request.count);
   management.commit(next);

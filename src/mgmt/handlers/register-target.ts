@@ -1,7 +1,7 @@
 /** mgmt.registerTarget: a target's folder comes under the node of this session. */
 import { randomBytes } from 'node:crypto';
+import { entryOf } from '../../wire/cluster-map.js';
 import { IbexError } from '../../wire/errors.js';
-import type { TargetId } from '../../wire/fid.js';
 import type { mgmt, RequestOf, ResponseOf } from '../../wire/messages.js';
 import { decideTarget, refusalError, type TargetFacts } from '../guard.js';
 import type { Management, MgmtSession } from '../management.js';
@@ -51,8 +51,7 @@ export function handleRegisterTarget(
 function collectFacts(management: Management, request: RequestOf<RegisterTarget>, session: MgmtSession): TargetFacts {
   const { state } = management;
   const seat = management.seatOf(session);
-  const entryOf = (id: TargetId | undefined) => state.map.targets.find((target) => target.id === id);
-  const known = entryOf(request.target);
+  const known = request.target === undefined ? undefined : entryOf(state.map.targets, request.target);
   const madeForToken = request.target === undefined && request.token !== undefined ? findTargetByToken(state, request.token) : undefined;
   const wanted = known?.id ?? madeForToken?.id;
   return {
@@ -61,7 +60,7 @@ function collectFacts(management: Management, request: RequestOf<RegisterTarget>
     token: request.token,
     clusterId: request.clusterId,
     ownClusterId: state.map.clusterId,
-    caller: seat === undefined ? undefined : state.map.nodes.find((node) => node.id === seat.node),
+    caller: seat === undefined ? undefined : entryOf(state.map.nodes, seat.node),
     known: known === undefined ? undefined : { kind: known.kind, node: known.node, token: state.tokens.get(known.id) ?? '' },
     madeForToken,
     liveOn: wanted === undefined || seat === undefined ? undefined : management.targetLiveOn(wanted, seat.node),
