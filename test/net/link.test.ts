@@ -39,8 +39,9 @@ t.test('a daemon that does not know its number yet is asked again', async (t) =>
     what: 'metadata target 1',
   });
   t.teardown(() => link.close());
+  const asked = new Promise<void>((resolve) => server.endpoint.onSession({ opened: () => resolve() }));
   const session = link.session(inMs(5_000));
-  await until(() => server.endpoint.sessions.size > 0);
+  await asked;
   server.endpoint.nodeId = 5;
   t.equal((await session).peer.nodeId, 5);
 });
