@@ -7,7 +7,7 @@ import type { Readable, Writable } from 'node:stream';
 import type { ClusterMap } from '../wire/cluster-map.js';
 import { IbexError } from '../wire/errors.js';
 import type { Fid } from '../wire/fid.js';
-import { meta, mgmt, type RequestOf } from '../wire/messages.js';
+import { meta, type RequestOf } from '../wire/messages.js';
 import type { ManagementCalls } from './backend.js';
 import { toSize } from './bytes.js';
 import { copyData } from './copy.js';
@@ -16,6 +16,7 @@ import { listEntries, OpenDirectory } from './directory.js';
 import { FileError, fileError } from './errors.js';
 import { OpenFileHandle } from './file-handle.js';
 import { parseFlags } from './flags.js';
+import { everyUsage } from './management-lists.js';
 import { makeMemory } from './memory.js';
 import { definedOnly, openPath } from './open-path.js';
 import { directoryOf } from './path.js';
@@ -415,7 +416,7 @@ export class ClusterFileSystem implements FileSystem {
 
   statfs(options: Abortable = {}): Promise<Space> {
     return this.#run('statfs', '/', async () => {
-      const { usage } = await this.#parts.management.mgmtd(mgmt.usage, {}, options);
+      const usage = await everyUsage(this.#parts.management, options);
       return spaceOf(this.#parts.map(), usage);
     });
   }

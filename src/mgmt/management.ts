@@ -35,6 +35,8 @@ interface Seat {
 }
 
 interface Visitor {
+  /** Sessions are numbered as they come. */
+  readonly id: number;
   readonly since: number;
   readonly subscriber: Subscriber;
 }
@@ -54,6 +56,7 @@ export class Management {
   readonly #store: Pick<MgmtStore, 'save'>;
   readonly #tickMs: number;
   #lastTick: number;
+  #visits = 0;
   #state: MgmtState;
 
   constructor(options: ManagementOptions) {
@@ -96,6 +99,7 @@ export class Management {
 
   opened(session: MgmtSession): void {
     this.sessions.set(session, {
+      id: ++this.#visits,
       since: this.now(),
       subscriber: {
         sendMapPage: (page) => session.notify(mgmt.mapChanged, { page }),

@@ -1,9 +1,9 @@
 /** Room in the file system for statfs: asked of mgmtd at most once a second, by all callers together. */
 import type { ManagementCalls } from '../client/backend.js';
+import { everyUsage } from '../client/management-lists.js';
 import { spaceOf } from '../client/space.js';
 import type { Space } from '../client/types.js';
 import type { ClusterMap } from '../wire/cluster-map.js';
-import { mgmt } from '../wire/messages.js';
 
 const LIFETIME_MS = 1000;
 
@@ -25,7 +25,7 @@ export class SpaceCache {
 
   get(): Promise<Space> {
     if (this.#asked !== undefined && this.#now() - this.#askedAtMs < LIFETIME_MS) return this.#asked;
-    const asked = this.#management.mgmtd(mgmt.usage, {}, { timeoutMs: this.#timeoutMs }).then(({ usage }) => spaceOf(this.#map(), usage));
+    const asked = everyUsage(this.#management, { timeoutMs: this.#timeoutMs }).then((usage) => spaceOf(this.#map(), usage));
     this.#asked = asked;
     this.#askedAtMs = this.#now();
     // A failure is told to those who wait, and not kept.

@@ -321,6 +321,10 @@ const mapPage = Type.Unsafe<import('./map-pages.js').MapPage>(
   }),
 );
 
+/** Lists come in pages, in order of ids: entries with a larger id than `after`, and the `after` of the next page if there is one. */
+const pageRequest = Type.Object({ after: Type.Optional(id) });
+const next = Type.Optional(id);
+
 /** Management: served by `ibex mgmtd`. */
 export const mgmt = {
   /** A daemon makes itself known; uuid is kept in its data folder, so that it stays the same node. node is its id. */
@@ -374,15 +378,18 @@ export const mgmt = {
     Type.Object({ target: targetId, count: Type.Integer({ minimum: 1, maximum: 1024 }) }),
     Type.Object({ first: id, last: id }),
   ),
-  /** Latest figures of every target, newer than those in the map. */
-  usage: message('mgmt.usage', 206, reads, empty, Type.Object({ usage: Type.Array(Usage) })),
-  /** Clients that hold a session now. */
+  /** Latest figures of the targets after `after`, newer than those in the map. */
+  usage: message('mgmt.usage', 206, reads, pageRequest, Type.Object({ usage: Type.Array(Usage), next })),
+  /** Clients that hold a session now, in the order in which they came. */
   clients: message(
     'mgmt.clients',
     207,
     reads,
-    empty,
-    Type.Object({ clients: Type.Array(Type.Object({ kind: text, name: text, address: text, connectedSeconds: bytes })) }),
+    pageRequest,
+    Type.Object({
+      clients: Type.Array(Type.Object({ id, kind: text, name: text, address: text, connectedSeconds: bytes })),
+      next,
+    }),
   ),
 } as const;
 

@@ -71,8 +71,16 @@ test('answers tell the cluster as it is, without secrets', async (t) => {
 });
 
 test('lists come in pages', async (t) => {
-  const { app } = await server(t);
+  const { app, cluster } = await server(t);
   const get = async (query: string) => (await app.inject({ url: `/api/v1/targets?${query}`, headers: authorized })).json();
+  for (const list of ['nodes', 'targets', 'usage', 'clients']) {
+    const { parameters } = (await app.inject({ url: '/openapi.json', headers: authorized })).json().paths[`/api/v1/${list}`].get;
+    t.same(
+      parameters.map(({ name, in: place }: { name: string; in: string }) => `${name} in ${place}`),
+      ['after in query', 'limit in query'],
+      list,
+    );
+  }
   const first = await get('limit=2');
   t.same(
     first.items.map((target: { id: number }) => target.id),
@@ -85,7 +93,18 @@ test('lists come in pages', async (t) => {
     [3],
   );
   t.equal(second.next, undefined);
+  for (let index = 0; index < 3; index++) cluster.open(new TestSession('client', `c${index}`, `host${index}`));
+  const names: string[] = [];
+  let after = 0;
+  for (let pages = 0; pages < 2; pages++) {
+    const { items, next } = (await app.inject({ url: `/api/v1/clients?limit=2&after=${after}`, headers: authorized })).json();
+    names.push(...items.map((client: { name: string }) => client.name));
+    t.equal(next === undefined, pages === 1);
+    after = next;
+  }
+  t.same(names, ['laptop:1', 'host0:1', 'host1:1', 'host2:1']);
   t.match(await get('limit=0'), { code: 'ERR_INVALID' });
+  t.match(await get('limit=1001'), { code: 'ERR_INVALID' });
   t.match(await get('after=x'), { code: 'ERR_INVALID' });
 });
 

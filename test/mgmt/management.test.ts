@@ -1,5 +1,5 @@
 import { test } from 'tap';
-import { connectedClients } from '../../src/mgmt/handlers/clients.js';
+import { connectedClients, countClients, handleClients } from '../../src/mgmt/handlers/clients.js';
 import { handleGrantSequences } from '../../src/mgmt/handlers/grant-sequences.js';
 import { handleHeartbeat } from '../../src/mgmt/handlers/heartbeat.js';
 import { handleRegisterNode } from '../../src/mgmt/handlers/register-node.js';
@@ -49,7 +49,7 @@ test('a daemon registers, reports, goes silent, and comes back', async (t) => {
     t.equal(handleHeartbeat(management, { node: storage.node, usage }, storage.session.asSession).mapVersion, management.map.version);
   }
   t.equal(cluster.saved.length, 2, 'one change for the node, one for the target, none for heartbeats');
-  t.equal(handleUsage(management).usage[0]?.bytesFree, figures.bytesFree - 9, 'usage is newer than the map');
+  t.equal(handleUsage(management, {}).usage[0]?.bytesFree, figures.bytesFree - 9, 'usage is newer than the map');
 
   cluster.pass(5_000);
   t.equal(nodeOf(management.map, storage.node)?.reachability, 'probably-offline');
@@ -280,5 +280,33 @@ test('clients are who is no node', async (t) => {
   join(cluster, 'storage', 1);
   cluster.open(new TestSession('mount', 'm', 'hostm'));
   cluster.clock.at += 61_500;
-  t.same(connectedClients(cluster.management), [{ kind: 'mount', name: 'hostm:1', address: 'hostm:5000', connectedSeconds: 61 }]);
+  t.same(
+    [...connectedClients(cluster.management)],
+    [{ id: 2, kind: 'mount', name: 'hostm:1', address: 'hostm:5000', connectedSeconds: 61 }],
+  );
+});
+
+test('clients come in pages that those who come and go do not disturb', async (t) => {
+  const cluster = testManagement();
+  const { management } = cluster;
+  join(cluster, 'storage', 1);
+  const sessions = Array.from({ length: 2_500 }, (_, index) => cluster.open(new TestSession('client', `p${index}`, `host${index}`)));
+  const first = handleClients(management, {});
+  management.closed(sessions[0]?.asSession as never, 'bye');
+  management.closed(sessions[1_200]?.asSession as never, 'bye');
+  cluster.open(new TestSession('client', 'late', 'late'));
+  const second = handleClients(management, { after: first.next ?? 0 });
+  const third = handleClients(management, { after: second.next ?? 0 });
+  t.strictSame([first.clients.length, second.clients.length, third.clients.length], [1_000, 1_000, 500]);
+  t.equal(third.next, undefined);
+  const names = [first, second, third].flatMap(({ clients }) => clients.map((client) => client.name.split(':')[0]));
+  t.strictSame(
+    names,
+    [...sessions.keys()]
+      .filter((index) => index !== 1_200)
+      .map((index) => `host${index}`)
+      .concat('late'),
+    'each once, in order; the first page was read before its first entry left',
+  );
+  t.equal(countClients(management), 2_499);
 });

@@ -1,6 +1,7 @@
 /** As large as a cluster gets: its map over real connections, whole and in changes, and where it ends. */
 import { join } from 'node:path';
 import { test } from 'tap';
+import { everyUsage } from '../../src/client/management-lists.js';
 import { startMgmtd } from '../../src/mgmt/daemon.js';
 import { addHandlers } from '../../src/mgmt/handlers/index.js';
 import { handleRegisterNode } from '../../src/mgmt/handlers/register-node.js';
@@ -74,6 +75,12 @@ test('10,000 targets on 500 nodes: a client of a real mgmtd has them all, and at
   t.teardown(() => client.close());
   const seen = [states(client.map)];
   t.strictSame(plain(client.map), plain(mgmtd.management.map));
+  const ids = large.map.targets.map((target) => target.id);
+  t.strictSame(
+    (await everyUsage(client)).map((usage) => usage.target),
+    ids,
+    'figures of all targets, in pages',
+  );
   client.onMap((map) => seen.push(states(map)));
   const session = client.mgmtdSession;
   await until(() => client.map.targets.every((target) => target.reachability === 'offline'), 20_000);

@@ -1,6 +1,7 @@
 /** `ibex df`: space of the file system, target by target. */
 import type { Command } from 'commander';
-import { mgmt, type Usage } from '../../wire/messages.js';
+import { everyUsage } from '../../client/management-lists.js';
+import type { Usage } from '../../wire/messages.js';
 import { withCluster } from '../connections.js';
 import { action, examples } from '../context.js';
 import { formatBytes, formatCount, formatPercent } from '../output/format.js';
@@ -31,7 +32,7 @@ export function define(command: Command): void {
     .action(
       action<{ inodes?: boolean; bytes?: boolean }>((context, { inodes, bytes }) =>
         withCluster(context, async (cluster) => {
-          const { usage } = await cluster.mgmtd(mgmt.usage, {});
+          const latest = new Map((await everyUsage(cluster)).map((entry) => [entry.target, entry]));
           const figures = (entry: Usage | undefined): Pick<Row, 'total' | 'free'> =>
             inodes === true
               ? { total: entry?.inodesTotal ?? 0, free: entry?.inodesFree ?? 0 }
@@ -39,7 +40,7 @@ export function define(command: Command): void {
           const rows: Row[] = cluster.map.targets.map((target) => ({
             name: target.alias,
             kind: target.kind,
-            ...figures(usage.find((entry) => entry.target === target.id)),
+            ...figures(latest.get(target.id)),
           }));
           // File data is what users fill; metadata has disks of its own.
           const storage = rows.filter((row) => row.kind === 'storage');

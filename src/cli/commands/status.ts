@@ -1,7 +1,8 @@
 /** `ibex status`: one look that tells whether the cluster is well. */
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { meta, mgmt } from '../../wire/messages.js';
+import { everyClient, everyUsage } from '../../client/management-lists.js';
+import { meta } from '../../wire/messages.js';
 import { clusterHealth } from '../cluster-health.js';
 import { withCluster } from '../connections.js';
 import { action, examples } from '../context.js';
@@ -16,7 +17,7 @@ export function define(command: Command): void {
     action<Options>((context, { check }) =>
       withCluster(context, async (cluster, config) => {
         const { map } = cluster;
-        const [{ usage }, { clients }] = await Promise.all([cluster.mgmtd(mgmt.usage, {}), cluster.mgmtd(mgmt.clients, {})]);
+        const [usage, clients] = await Promise.all([everyUsage(cluster), everyClient(cluster)]);
         const health = clusterHealth(map);
         const online = map.targets.filter((target) => target.kind === 'meta' && target.reachability === 'online');
         const counts = await Promise.all(online.map((target) => cluster.metaTarget(target.id, meta.statistics, {}, { timeoutMs: 5_000 })));

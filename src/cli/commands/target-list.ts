@@ -1,7 +1,8 @@
 /** `ibex target list`: where metadata and file data are kept. */
+
 import { type Command, Option } from 'commander';
+import { everyUsage } from '../../client/management-lists.js';
 import { type ClusterMap, entryOf, type TargetEntry } from '../../wire/cluster-map.js';
-import { mgmt } from '../../wire/messages.js';
 import { withCluster } from '../connections.js';
 import { action, examples } from '../context.js';
 import { formatBytes, formatPercent } from '../output/format.js';
@@ -28,8 +29,7 @@ export function define(command: Command): void {
   command.addOption(new Option('--kind <kind>', 'only targets of this kind').choices(['meta', 'storage'])).action(
     action<{ kind?: string }>((context, { kind }) =>
       withCluster(context, async (cluster) => {
-        const { usage } = await cluster.mgmtd(mgmt.usage, {});
-        const latest = new Map(usage.map((entry) => [entry.target, entry]));
+        const latest = new Map((await everyUsage(cluster)).map((entry) => [entry.target, entry]));
         const targets = cluster.map.targets
           .filter((target) => kind === undefined || target.kind === kind)
           .map((target): TargetEntry => {

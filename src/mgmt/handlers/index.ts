@@ -21,6 +21,6 @@ export function addHandlers(endpoint: Pick<Endpoint, 'handle' | 'onSession'>, ma
   endpoint.handle(mgmt.subscribeMap, (_request, { session }) => handleSubscribeMap(management, session));
   endpoint.handle(mgmt.mapPage, (request, { session }) => handleMapPage(management, request, session));
   endpoint.handle(mgmt.grantSequences, (request, { session }) => handleGrantSequences(management, request, session));
-  endpoint.handle(mgmt.usage, () => handleUsage(management));
-  endpoint.handle(mgmt.clients, () => handleClients(management));
+  endpoint.handle(mgmt.usage, (request) => handleUsage(management, request));
+  endpoint.handle(mgmt.clients, (request) => handleClients(management, request));
 }

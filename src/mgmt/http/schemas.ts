@@ -1,6 +1,7 @@
 /** Shapes of the HTTP API's answers; the OpenAPI document and the serializers are made from them. */
 import Type, { type Static } from 'typebox';
 import type { NodeEntry, TargetEntry } from '../../wire/cluster-map.js';
+import { PAGE_ENTRIES_MAX, type Page } from '../page.js';
 
 const Id = Type.Integer({ minimum: 1 });
 const Bytes = Type.Integer({ minimum: 0, description: 'Bytes' });
@@ -53,7 +54,13 @@ export const HttpTarget = Type.Unsafe<TargetEntry>(
 
 export const HttpUsage = Type.Object({ target: Id, ...figures });
 
-export const HttpClient = Type.Object({ kind: Type.String(), name: Type.String(), address: Type.String(), connectedSeconds: Count });
+export const HttpClient = Type.Object({
+  id: Type.Integer({ minimum: 1, description: 'Number of the session since mgmtd started' }),
+  kind: Type.String(),
+  name: Type.String(),
+  address: Type.String(),
+  connectedSeconds: Count,
+});
 
 export const HttpMap = Type.Object({
   clusterId: Type.String(),
@@ -68,23 +75,15 @@ export const HttpMap = Type.Object({
 /** Lists come in pages, in order of ids; `next` is to be given as `after` for the page that follows. */
 export const PageQuery = Type.Object({
   after: Type.Optional(Type.Integer({ minimum: 0, description: 'Entries with a larger id than this' })),
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'Entries of a page; 1000 when absent' })),
+  limit: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: PAGE_ENTRIES_MAX, description: `Entries of a page; ${PAGE_ENTRIES_MAX} when absent` }),
+  ),
 });
-export type PageQuery = Static<typeof PageQuery>;
-
-export interface Page<Entry> {
-  items: Entry[];
-  next?: number;
-}
 
 export const pageOf = <Entry>(entry: Type.TSchema) =>
-  Type.Unsafe<Page<Entry>>(Type.Object({ items: Type.Array(entry), next: Type.Optional(Id) }));
-
-/** `entries` are in order of ids. */
-export function page<Entry>(entries: readonly Entry[], idOf: (entry: Entry) => number, query: PageQuery): Page<Entry> {
-  const { after = 0, limit = 1000 } = query;
-  const rest = entries.filter((entry) => idOf(entry) > after);
-  const items = rest.slice(0, limit);
-  const last = items.at(-1);
-  return rest.length > items.length && last !== undefined ? { items, next: idOf(last) } : { items };
-}
+  Type.Unsafe<Page<Entry>>(
+    Type.Object({
+      items: Type.Array(entry),
+      next: Type.Optional(Type.Integer({ minimum: 1, description: 'The `after` of the next page; absent on the last one' })),
+    }),
+  );

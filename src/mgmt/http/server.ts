@@ -9,13 +9,15 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { type FastifyBaseLogger, type FastifyError, type FastifyInstance, fastify, LogController } from 'fastify';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
-import Type, { type Static } from 'typebox';
+import type Type from 'typebox';
+import type { Static } from 'typebox';
 import type { NodeEntry, TargetEntry } from '../../wire/cluster-map.js';
 import type { Usage } from '../../wire/messages.js';
-import { connectedClients } from '../handlers/clients.js';
+import { type ClientEntry, connectedClients } from '../handlers/clients.js';
 import { latestUsage } from '../handlers/usage.js';
 import type { Management } from '../management.js';
-import { Health, HttpClient, HttpError, HttpMap, HttpNode, HttpTarget, HttpUsage, PageQuery, page, pageOf, Status } from './schemas.js';
+import { type PageRequest, page } from '../page.js';
+import { Health, HttpClient, HttpError, HttpMap, HttpNode, HttpTarget, HttpUsage, PageQuery, pageOf, Status } from './schemas.js';
 import { clusterStatus } from './status.js';
 
 export interface HttpOptions {
@@ -97,21 +99,23 @@ function addRoutes(instance: FastifyInstance, { management, metrics }: HttpOptio
 
   app.get('/health', answers(Health, 'Whether mgmtd answers', { security: [] }), () => ({ status: 'ok' as const }));
   app.get('/api/v1/status', answers(Status, 'The cluster in a few numbers'), () => clusterStatus(management, startedAt));
-  app.get<{ Querystring: PageQuery }>('/api/v1/nodes', answers(pageOf<NodeEntry>(HttpNode), 'Nodes', pages), (request) =>
+  app.get<{ Querystring: PageRequest }>('/api/v1/nodes', answers(pageOf<NodeEntry>(HttpNode), 'Nodes', pages), (request) =>
     page(management.map.nodes, (node) => node.id, request.query),
   );
-  app.get<{ Querystring: PageQuery }>('/api/v1/targets', answers(pageOf<TargetEntry>(HttpTarget), 'Targets', pages), (request) =>
+  app.get<{ Querystring: PageRequest }>('/api/v1/targets', answers(pageOf<TargetEntry>(HttpTarget), 'Targets', pages), (request) =>
     page(management.map.targets, (target) => target.id, request.query),
   );
-  app.get<{ Querystring: PageQuery }>(
+  app.get<{ Querystring: PageRequest }>(
     '/api/v1/usage',
     answers(pageOf<Usage>(HttpUsage), 'Latest figures of the targets', pages),
     (request) => page(latestUsage(management), (usage) => usage.target, request.query),
   );
-  app.get('/api/v1/map', answers(HttpMap, 'The cluster map'), () => management.map);
-  app.get('/api/v1/clients', answers(Type.Object({ items: Type.Array(HttpClient) }), 'Clients that hold a session'), () => ({
-    items: connectedClients(management),
-  }));
+  app.get('/api/v1/map', answers(HttpMap, 'The cluster map, all of one version'), () => management.map);
+  app.get<{ Querystring: PageRequest }>(
+    '/api/v1/clients',
+    answers(pageOf<ClientEntry>(HttpClient), 'Clients that hold a session', pages),
+    (request) => page(connectedClients(management), (client) => client.id, request.query),
+  );
   app.get('/metrics', { schema: { summary: 'Figures for Prometheus', produces: ['text/plain'] } }, async (_request, reply) =>
     reply.type(metrics.contentType).send(await metrics.metrics()),
   );

@@ -1,6 +1,6 @@
 /** The cluster in a few numbers. */
 import type { ClusterMap } from '../../wire/cluster-map.js';
-import { connectedClients } from '../handlers/clients.js';
+import { countClients } from '../handlers/clients.js';
 import { latestUsage } from '../handlers/usage.js';
 import type { Management } from '../management.js';
 import type { StateCounts, Status } from './schemas.js';
@@ -14,7 +14,7 @@ function countStates(entries: ClusterMap['nodes'] | ClusterMap['targets']): Stat
 export function clusterStatus(management: Management, startedAt: number): Status {
   const { map } = management;
   const storage = new Set(map.targets.filter((target) => target.kind === 'storage').map((target) => target.id));
-  const usage = latestUsage(management).filter((figures) => storage.has(figures.target));
+  const usage = [...latestUsage(management)].filter((figures) => storage.has(figures.target));
   const sum = (figure: 'bytesTotal' | 'bytesFree'): number => usage.reduce((total, figures) => total + figures[figure], 0);
   return {
     clusterId: map.clusterId,
@@ -22,7 +22,7 @@ export function clusterStatus(management: Management, startedAt: number): Status
     uptimeSeconds: Math.floor((management.now() - startedAt) / 1000),
     nodes: countStates(map.nodes),
     targets: countStates(map.targets),
-    clients: connectedClients(management).length,
+    clients: countClients(management),
     bytesTotal: sum('bytesTotal'),
     bytesFree: sum('bytesFree'),
   };
