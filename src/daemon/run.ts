@@ -4,6 +4,7 @@
  */
 import type { Logger } from 'pino';
 import { loadNative } from '../native.js';
+import { logConsole } from './console.js';
 import { type DaemonLog, type LogSettings, openLog } from './logger.js';
 
 /** A daemon that has not stopped by then is ended; systemd's own limit is longer. */
@@ -54,6 +55,7 @@ export async function runDaemon(
     end({ reason: error.message, failed: true });
   };
   const removeHandlers = handleProcessEvents(logger, reopen, end, fatal);
+  const giveConsoleBack = logConsole(logger);
   try {
     const daemon = await Promise.race([start({ logger, fatal, finish: (reason) => end({ reason, failed: false }) }), ended]);
     if (!('stop' in daemon)) return daemon.failed ? 1 : 0;
@@ -70,6 +72,7 @@ export async function runDaemon(
     say(name, error);
     return 1;
   } finally {
+    giveConsoleBack();
     removeHandlers();
     flush();
   }

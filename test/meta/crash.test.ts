@@ -77,6 +77,7 @@ t.test(
   'a full disk fails requests with ENOSPC, and everything goes on afterwards',
   { skip: process.getuid?.() === 0 ? false : 'needs root to mount a small tmpfs' },
   async (t) => {
+    t.capture(console, 'error'); // lmdb prints what fails; a daemon logs it
     const mount = join(testFolder(t), 'small');
     mkdirSync(mount);
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=400k', 'tmpfs', mount]);

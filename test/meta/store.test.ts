@@ -275,6 +275,7 @@ t.test(
   'a full disk fails the batch, keeps what was there, and passes',
   { skip: process.getuid?.() === 0 ? false : 'needs root to mount a small tmpfs' },
   async (t) => {
+    t.capture(console, 'error'); // lmdb prints what fails; a daemon logs it
     const folder = testFolder(t);
     const mount = join(folder, 'small');
     mkdirSync(mount);
