@@ -79,13 +79,14 @@ class CompletionQueue {
     uint16_t generation = 0;
   };
 
-  CompletionQueue(std::shared_ptr<CompletionChannel> channel, abi::CompletionQueue* handle, uint32_t capacity);
+  CompletionQueue(std::shared_ptr<CompletionChannel> channel, uint32_t capacity);
   Status attach(QueuePair* queue_pair, uint32_t entries, WorkRequestId& id);
   // After the queue pair was destroyed. `undelivered` of its entries may still be in the queue: they stay reserved
   // until the queue was seen empty.
   void detach(const WorkRequestId& id, uint32_t entries, uint32_t undelivered);
   Status arm();
   void event_taken();
+  void break_off(int error);
   void dispatch(const abi::WorkCompletion& entry, std::vector<Completion>& completions);
 
   const std::shared_ptr<CompletionChannel> channel_;

@@ -62,9 +62,8 @@ class Library {
 
  private:
   Library() = default;
-  std::string explain_no_device(std::string& cure) const;
 
-  std::string load_error_;
+  std::string load_error_;  // empty: the table is complete
   VerbsTable table_;
   SystemPaths paths_;
   mutable LiveObjects live_;

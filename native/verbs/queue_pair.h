@@ -82,10 +82,10 @@ class QueuePair {
   // Both.
   Status connect(const ConnectionDescriptor& peer);
 
-  // Posts all requests in order, in chains with one doorbell each, or none. kTryAgain: the send queue has no room now (wait
-  // for completions); other errors before posting leave the queue pair as it was. Should the device refuse in
-  // the middle, those that it took will complete, those that it refused are dropped with their `keep`, *posted says how
-  // many it took, and the queue pair is in kError. Requests that were taken are moved from.
+  // Posts all requests in order, in chains with one doorbell each, or none. kTryAgain: the send queue has no room now
+  // (wait for completions); other errors before posting leave the queue pair as it was. Should the device refuse in the
+  // middle, *posted says how many it took: those are moved from and will complete, the others are untouched, and the
+  // queue pair is in kError.
   Status post(std::span<SendRequest> requests, size_t* posted = nullptr);
   Status post(SendRequest request) { return post(std::span(&request, 1)); }
   Status post_receives(std::span<ReceiveRequest> requests, size_t* posted = nullptr);
@@ -142,6 +142,10 @@ class QueuePair {
             std::shared_ptr<CompletionQueue> receive_queue, const LocalPort& port, const QueuePairSettings& settings);
   Status create_handle();
   Status initialize();
+  Status wrong_state(const std::string& wish) const;
+  void leak();
+  // The last of a chain, and each `signal_every`th.
+  bool signaled(size_t index, size_t count) const { return index + 1 == count || (index + 1) % settings_.signal_every == 0; }
   Status modify(QueuePairState to, abi::QueuePairAttributes& attributes, int mask);
   Status check(const SendRequest& request) const;
   Status check(const ReceiveRequest& request) const;
@@ -159,7 +163,8 @@ class QueuePair {
   abi::QueuePair* handle_ = nullptr;
   WorkRequestId send_id_;
   WorkRequestId receive_id_;
-  bool attached_ = false;
+  bool send_attached_ = false;
+  bool receive_attached_ = false;
   uint32_t inline_bytes_max_ = 0;
   uint32_t request_bytes_max_ = 0;
   ConnectionDescriptor descriptor_;

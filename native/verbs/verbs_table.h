@@ -39,8 +39,8 @@ struct VerbsTable {
   // Younger than the oldest library that we work with; null where it has none.
   abi::MemoryRegion* (*reg_mr_iova2)(abi::ProtectionDomain* domain, void* address, size_t length, uint64_t iova,
                                      unsigned access) = nullptr;
-  int (*query_gid_ex)(abi::Context* context, uint32_t port, uint32_t index, abi::GidEntry* entry, uint32_t flags,
-                      size_t entry_bytes) = nullptr;
+  ssize_t (*query_gid_table)(abi::Context* context, abi::GidEntry* entries, size_t count, uint32_t flags,
+                             size_t entry_bytes) = nullptr;
   int (*is_fork_initialized)() = nullptr;
   int (*fork_init)() = nullptr;
 };

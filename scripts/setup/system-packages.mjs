@@ -28,6 +28,7 @@ const packages = {
     ['cmake', program('cmake'), 'native tests'],
     ['ninja-build', program('ninja'), 'native tests'],
     ['doctest-dev', file('/usr/include/doctest/doctest.h', '/usr/local/include/doctest/doctest.h'), 'native tests'],
+    ['libibverbs-dev', file('/usr/include/infiniband/verbs.h'), 'native tests: compares our declaration of its interface'],
     ['clang-format', program('clang-format'), 'npm run lint'],
     ['clang-tidy', program('clang-tidy'), 'npm run lint'],
     ['cppcheck', program('cppcheck'), 'npm run lint'],
