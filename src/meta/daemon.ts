@@ -15,8 +15,9 @@ import type { Cluster } from '../net/cluster.js';
 import type { Endpoint } from '../net/endpoint.js';
 import type { Address } from '../wire/cluster-map.js';
 import { IbexError } from '../wire/errors.js';
-import type { Fid, TargetId } from '../wire/fid.js';
+import type { Fid, NodeId, TargetId } from '../wire/fid.js';
 import { type Message, meta, mgmt } from '../wire/messages.js';
+import { Assignment } from './assignment.js';
 import { chunkOperations } from './chunk-operations.js';
 import { openMetaTarget } from './open-target.js';
 import type { CallOrigin, MetaTarget } from './types.js';
@@ -66,6 +67,7 @@ class MetaDaemon {
   #folder: TargetFolder | undefined;
   #cluster: Cluster | undefined;
   #registration: Registration | undefined;
+  #assignment: Assignment | undefined;
   #target: MetaTarget | undefined;
   #opening: Promise<MetaTarget> | undefined;
 
@@ -86,7 +88,7 @@ class MetaDaemon {
       held: true,
       content: STORE_FOLDER,
       usage: () => this.#target?.usage(),
-      serve: ({ target }) => this.#open(target),
+      serve: ({ target, since = 0 }) => this.#assigned(target, since),
     });
   }
 
@@ -101,7 +103,10 @@ class MetaDaemon {
       const connected = await connectCluster(this.#endpoint, cluster.mgmtd, this.#logger, this.#abort.signal);
       this.#cluster = connected;
       if (this.#abort.signal.aborted) return await connected.close();
-      connected.onMap(() => this.#target?.service.mapChanged());
+      connected.onMap((map) => {
+        this.#assignment?.mapChanged(map, this.#endpoint.nodeId as NodeId);
+        this.#target?.service.mapChanged();
+      });
       this.#registration = new Registration({
         session: () => connected.mgmtdSession,
         kind: 'meta',
@@ -127,6 +132,12 @@ class MetaDaemon {
     await target?.close();
     await this.#cluster?.close();
     await this.#folder?.close();
+  }
+
+  #assigned(target: TargetId, since: number): Promise<void> {
+    if (this.#assignment === undefined) this.#assignment = new Assignment(target, since);
+    else this.#assignment.accepted(since);
+    return this.#open(target);
   }
 
   /** Opens the target when mgmtd has accepted it for the first time since the start. */
@@ -194,9 +205,10 @@ class MetaDaemon {
     for (const name of Object.keys(meta) as (keyof typeof meta)[]) {
       const handle = (request: unknown, origin: CallOrigin): unknown =>
         (this.#present().service.handlers[name] as (request: unknown, origin: CallOrigin) => unknown)(request, origin);
-      endpoint.handle(meta[name] as Message, (request, { clientId, channel, sequence }) =>
-        handle(request, { clientId, channel, sequence }),
-      );
+      endpoint.handle(meta[name] as Message, (request, { clientId, channel, sequence, mapVersion }) => {
+        this.#assignment?.check(mapVersion);
+        return handle(request, { clientId, channel, sequence });
+      });
     }
     endpoint.beforeReplies(() => this.#target?.service.commit());
     endpoint.onSession({

@@ -26,13 +26,16 @@ interface Peer {
   readonly channels?: Channels;
 }
 
+/** Its calls act on the map of the moment, as those of the cluster do. */
+type MetaSessionListener = (target: TargetId, session: Pick<Session, 'call'>) => Promise<void> | void;
+
 export class Cluster {
   readonly endpoint: Endpoint;
   readonly #mgmtd: Link;
   readonly #metas = new Map<TargetId, Peer>();
   readonly #routes: StorageRoutes;
   readonly #mapListeners = new Set<(map: ClusterMap) => void>();
-  readonly #metaListeners = new Set<(target: TargetId, session: Session) => Promise<void> | void>();
+  readonly #metaListeners = new Set<MetaSessionListener>();
   #map: ClusterMap | undefined;
   readonly #abort = new AbortController();
   #closed = false;
@@ -78,7 +81,7 @@ export class Cluster {
   }
 
   /** Called on every session with a metadata server before calls use it: to say which files are open. */
-  onMetaSession(listener: (target: TargetId, session: Session) => Promise<void> | void): void {
+  onMetaSession(listener: MetaSessionListener): void {
     this.#metaListeners.add(listener);
   }
 
@@ -247,7 +250,9 @@ export class Cluster {
         expected: () => ({ kind: 'meta', nodeId: this.target(target)?.node }),
         what: `metadata target ${target}`,
         prepare: async (session) => {
-          for (const listener of this.#metaListeners) await listener(target, session);
+          const call: Session['call'] = (message, request, options) =>
+            session.call(message, request, { mapVersion: this.map.version, ...options });
+          for (const listener of this.#metaListeners) await listener(target, { call });
         },
       });
       peer = { link, channels: new Channels() };

@@ -1,11 +1,12 @@
 /** Pure parts: the name hash, placement, the inode record. */
 import fc from 'fast-check';
 import t from 'tap';
+import { Assignment } from '../../src/meta/assignment.js';
 import { attributesOf, decodeInode, encodeDefaults, encodeInode, encodeLayout, type Inode, layoutOf } from '../../src/meta/inode.js';
 import { halfSipHash, nameHash } from '../../src/meta/name-hash.js';
 import { placeFile } from '../../src/meta/placement.js';
 import { fidAt, fidBytes, hashAt, hashBytes } from '../../src/meta/tables.js';
-import type { Fid, TargetId } from '../../src/wire/fid.js';
+import type { Fid, NodeId, TargetId } from '../../src/wire/fid.js';
 import { clusterMap, seed } from './support.js';
 
 t.comment(`IBEXFS_SEED=${seed}`);
@@ -177,4 +178,28 @@ t.test('placement', async (t) => {
     ],
   ];
   for (const [map, pool, message] of reasons) t.throws(() => placeFile(map, wanted(1, pool), 0), message);
+});
+
+t.test('a request is served by who has the target in the newest map that either side knows', async (t) => {
+  const [target, here, there] = [7 as TargetId, 3 as NodeId, 4 as NodeId];
+  const map = (version: number, node: NodeId) => ({ ...clusterMap(0), version, targets: [{ ...clusterMap(1).targets[0]!, id: target, node }] });
+  const stale = { code: 'ESTALE', kind: 'ERR_STALE_MAP' };
+  const assignment = new Assignment(target, 10);
+  t.throws(() => assignment.check(9), stale);
+  assignment.check(10);
+  assignment.check(11);
+  // The registration's answer came before the map in which another node still has it.
+  assignment.mapChanged(map(9, there), here);
+  assignment.check(10);
+  assignment.mapChanged(map(10, here), here);
+  assignment.check(10);
+  // The disk was moved: also a caller that knows it is told, since nobody else may be served here.
+  assignment.mapChanged(map(12, there), here);
+  for (const version of [10, 11, 12, 13]) t.throws(() => assignment.check(version), { ...stale, message: /by node 4/ });
+  // And moved back.
+  assignment.accepted(15);
+  t.throws(() => assignment.check(14), stale);
+  assignment.check(15);
+  assignment.mapChanged(map(12, there), here);
+  assignment.check(15);
 });
