@@ -49,6 +49,9 @@ export interface NativeRuntime {
   removeTarget(target: number): void;
   openFile(fid: number, stripeSize: number, targets: Uint32Array, size: number): number;
   closeFile(slot: number): void;
+  /** One more opening of the file: is told of each failure of accepted writes and of syncs once. A number above the slot's. */
+  openHandle(slot: number): number;
+  closeHandle(handle: number): void;
   /** After a truncation. */
   setFileSize(slot: number, size: number): void;
   /** What the metadata server says; left alone while writes of this process are not settled. */

@@ -107,6 +107,8 @@ Napi::Function RuntimeObject::define(Napi::Env env) {
                       InstanceMethod("removeTarget", &Self::remove_target),
                       InstanceMethod("openFile", &Self::open_file),
                       InstanceMethod("closeFile", &Self::close_file),
+                      InstanceMethod("openHandle", &Self::open_handle),
+                      InstanceMethod("closeHandle", &Self::close_handle),
                       InstanceMethod("setFileSize", &Self::set_file_size),
                       InstanceMethod("adoptFileSize", &Self::adopt_file_size),
                       InstanceMethod("settleFile", &Self::settle_file),
@@ -275,6 +277,19 @@ Napi::Value RuntimeObject::open_file(const Napi::CallbackInfo& info) {
 Napi::Value RuntimeObject::close_file(const Napi::CallbackInfo& info) {
   IBEXFS_NEED_CORE(info);
   core_->files().close(u32(info, 0));
+  return info.Env().Undefined();
+}
+
+Napi::Value RuntimeObject::open_handle(const Napi::CallbackInfo& info) {
+  IBEXFS_NEED_CORE(info);
+  const HandleId handle = core_->files().open_handle(u32(info, 0));
+  if (handle == 0) return check(info, Status(StatusCode::kOverflow, "openHandle: the file is not open, or has too many handles"));
+  return Napi::Number::New(info.Env(), static_cast<double>(handle));
+}
+
+Napi::Value RuntimeObject::close_handle(const Napi::CallbackInfo& info) {
+  IBEXFS_NEED_CORE(info);
+  core_->files().close_handle(u64(info, 0));
   return info.Env().Undefined();
 }
 

@@ -33,6 +33,8 @@ class RuntimeObject : public Napi::ObjectWrap<RuntimeObject> {
   Napi::Value remove_target(const Napi::CallbackInfo& info);
   Napi::Value open_file(const Napi::CallbackInfo& info);
   Napi::Value close_file(const Napi::CallbackInfo& info);
+  Napi::Value open_handle(const Napi::CallbackInfo& info);
+  Napi::Value close_handle(const Napi::CallbackInfo& info);
   Napi::Value set_file_size(const Napi::CallbackInfo& info);
   Napi::Value adopt_file_size(const Napi::CallbackInfo& info);
   Napi::Value settle_file(const Napi::CallbackInfo& info);

@@ -640,26 +640,27 @@ static_assert(sizeof(CloseConnectionCommand) == 24);
 static_assert(offsetof(CloseConnectionCommand, connection) == 8);
 static_assert(offsetof(CloseConnectionCommand, text_length) == 12);
 
-// fileIo: read or write length bytes at offset of an open file from or into a registered JavaScript buffer (slot, slotOffset); flush and sync use no buffer. Ends with an ioDone event of the same tag.
+// fileIo: read or write length bytes at offset of an open file from or into a registered JavaScript buffer (slot, slotOffset); flush and sync use no buffer. file is a FileId, for sync a HandleId (native/stripes/file_table.h). Ends with an ioDone event of the same tag.
 struct __attribute__((packed)) FileIoCommand {
   RingRecord record{};
-  uint32_t file{};
   uint16_t operation{};
   uint16_t reserved{};
   uint32_t tag{};
+  uint64_t file{};
   uint32_t slot{};
+  uint32_t reserved2{};
   uint64_t offset{};
   uint64_t slot_offset{};
   uint64_t length{};
 };
-static_assert(sizeof(FileIoCommand) == 48);
-static_assert(offsetof(FileIoCommand, file) == 8);
-static_assert(offsetof(FileIoCommand, operation) == 12);
-static_assert(offsetof(FileIoCommand, tag) == 16);
-static_assert(offsetof(FileIoCommand, slot) == 20);
-static_assert(offsetof(FileIoCommand, offset) == 24);
-static_assert(offsetof(FileIoCommand, slot_offset) == 32);
-static_assert(offsetof(FileIoCommand, length) == 40);
+static_assert(sizeof(FileIoCommand) == 56);
+static_assert(offsetof(FileIoCommand, operation) == 8);
+static_assert(offsetof(FileIoCommand, tag) == 12);
+static_assert(offsetof(FileIoCommand, file) == 16);
+static_assert(offsetof(FileIoCommand, slot) == 24);
+static_assert(offsetof(FileIoCommand, offset) == 32);
+static_assert(offsetof(FileIoCommand, slot_offset) == 40);
+static_assert(offsetof(FileIoCommand, length) == 48);
 
 // chunkOperation: truncate, stat, sync or remove one chunk. Ends with a chunkDone event of the same tag.
 struct __attribute__((packed)) ChunkOperationCommand {

@@ -50,7 +50,7 @@ void answer_write(DataRequest& request, const FileOutcome& outcome) {
 
 void FuseWorker::read_request(const RequestOrigin& origin) {
   fuse_read_in args;
-  if (!arguments(args) || args.size > kFuseDataBytesMax || args.fh > UINT32_MAX) return core_->answer(origin, EINVAL);
+  if (!arguments(args) || args.size > kFuseDataBytesMax) return core_->answer(origin, EINVAL);
   if (args.size == 0) return core_->answer(origin, 0);
   if (Buffer buffer = core_->buffers.allocate(args.size)) return core_->start_read(origin, args, std::move(buffer));
   // What holds the pool's blocks may wait for the frames that this thread holds back.
@@ -61,7 +61,7 @@ void FuseWorker::read_request(const RequestOrigin& origin) {
 void FuseSession::Core::start_read(const RequestOrigin& origin, const fuse_read_in& args, Buffer buffer) {
   auto request = std::make_shared<DataRequest>(shared_from_this(), origin, std::move(buffer), args.size);
   DataRequest* open = request.get();
-  files.read(static_cast<FileId>(args.fh), args.offset, {open->buffer.data(), args.size}, std::move(request),
+  files.read(file_of(args.fh), args.offset, {open->buffer.data(), args.size}, std::move(request),
              [open](const FileOutcome& outcome) { answer_read(*open, outcome); });
 }
 
@@ -110,8 +110,8 @@ void FuseWorker::write_request(const RequestOrigin& origin, const fuse_in_header
   fuse_write_in args;
   if (received_bytes_ < kHeadBytes) return core_->answer(origin, EINVAL);
   std::memcpy(&args, head_.data() + sizeof(fuse_in_header), sizeof(args));
-  if (args.size != received_bytes_ - kHeadBytes || args.fh > UINT32_MAX) return core_->answer(origin, EINVAL);
-  const auto file = static_cast<FileId>(args.fh);
+  if (args.size != received_bytes_ - kHeadBytes) return core_->answer(origin, EINVAL);
+  const FileId file = file_of(args.fh);
   if ((args.write_flags & FUSE_WRITE_KILL_SUIDGID) != 0 && core_->files.take_clear_set_id(file))
     clear_set_id(header.nodeid, header);
   auto request = std::make_shared<DataRequest>(core_, origin, Buffer(), args.size);
@@ -120,7 +120,7 @@ void FuseWorker::write_request(const RequestOrigin& origin, const fuse_in_header
   const Bytes data{open->spare ? open->spare.get() : open->buffer.data(), args.size};
   const auto done = [open](const FileOutcome& outcome) { answer_write(*open, outcome); };
   if (core_->options.write_behind && (args.flags & (O_DIRECT | O_SYNC | O_DSYNC)) == 0) {
-    core_->files.write_behind(file, args.offset, data, std::move(request),
+    core_->files.write_behind(args.fh, args.offset, data, std::move(request),
                               open->spare ? size_t{kFuseDataBytesMax} : open->buffer.capacity(), done);
   } else {
     core_->files.write(file, args.offset, data, std::move(request), done);
@@ -153,8 +153,8 @@ bool FuseWorker::keep_write(uint32_t bytes, Buffer& buffer, std::unique_ptr<uint
 
 void FuseWorker::seek_request(const RequestOrigin& origin) {
   fuse_lseek_in args;
-  if (!arguments(args) || args.fh > UINT32_MAX) return core_->answer(origin, EINVAL);
-  const auto file = static_cast<FileId>(args.fh);
+  if (!arguments(args)) return core_->answer(origin, EINVAL);
+  const FileId file = file_of(args.fh);
   if (!core_->files.is_open(file)) return core_->answer(origin, EBADF);
   // Holes are not known here: a file is all data with one hole at its end, which is always a correct answer.
   const uint64_t size = core_->files.size_of(file);

@@ -24,9 +24,9 @@
 // rename2      node: old parent; name; newNode: new parent; second: new name;               error (0)
 //              flags: RENAME_NOREPLACE 1, RENAME_EXCHANGE 2, RENAME_WHITEOUT 4 (rename arrives as this, flags 0)
 // link         node: new parent; name: new name; newNode: the existing inode                entry
-// open         flags: O_*; valid: 1 = clear set-id bits (O_TRUNC). With O_TRUNC pending     open (handle: FileId)
+// open         flags: O_*; valid: 1 = clear set-id bits (O_TRUNC). With O_TRUNC pending     open (handle: HandleId)
 //              writes have reached the targets before.
-// create       node: parent; name; flags: O_*; mode; umask; valid: 1 = clear set-id bits    create (handle: FileId)
+// create       node: parent; name; flags: O_*; mode; umask; valid: 1 = clear set-id bits    create (handle: HandleId)
 // statfs       -                                                                            statfs
 // release      handle; flags: O_*; valid: 1 = flush too. Pending writes are on the targets.  error (0)
 // flush        handle; owner: 0; dataError. Pending writes are on the targets; not sent     error (0, or dataError)

@@ -141,7 +141,7 @@ void FuseWorker::name_request(const RequestOrigin& origin, const fuse_in_header&
   if (answer_by_facts(origin, header.opcode, request)) return;
   switch (header.opcode) {
     case FUSE_FLUSH:
-      if (core_->files.clean(static_cast<FileId>(request.event.handle))) return core_->answer(origin, 0);
+      if (core_->files.clean(request.event.handle)) return core_->answer(origin, 0);
       return after_data(origin, header.opcode, request);
     case FUSE_FSYNC:
     case FUSE_RELEASE:
@@ -193,8 +193,10 @@ void FuseWorker::hand_over(const RequestOrigin& origin, uint32_t opcode, NameReq
 
 void FuseWorker::after_data(const RequestOrigin& origin, uint32_t opcode, NameRequest& request) {
   const bool by_name = opcode == FUSE_SETATTR || opcode == FUSE_OPEN;
-  const FileId file =
-      by_name ? core_->files.find(Fid::from_packed(request.event.node)) : static_cast<FileId>(request.event.handle);
+  // A release is heard by nobody, and what is asked of a name is no question after earlier writes.
+  const bool waits_only = by_name || opcode == FUSE_RELEASE;
+  const FileId file = by_name ? core_->files.find(Fid::from_packed(request.event.node)) : file_of(request.event.handle);
+  const HandleId told = waits_only ? file : request.event.handle;
   // These requests have no tails; the event alone goes along.
   const auto proceed = [core = core_, origin, opcode, event = request.event](const FileOutcome& outcome) {
     NameRequest later{event, {}, {}};
@@ -203,12 +205,9 @@ void FuseWorker::after_data(const RequestOrigin& origin, uint32_t opcode, NameRe
     later.event.data_error = static_cast<uint16_t>(failed ? errno_of(static_cast<uint32_t>(outcome.status)) : 0);
     core->hand_over_later(origin, opcode, later);
   };
-  const bool nothing_pending = file == 0 || core_->files.clean(file);
-  if (opcode == FUSE_FSYNC) return core_->files.sync(file, proceed);
-  if (nothing_pending) return hand_over(origin, opcode, request);
-  // A release is heard by nobody: the error is for those who still have the file open.
-  if (by_name || opcode == FUSE_RELEASE) return core_->files.drain(file, proceed);
-  core_->files.flush(file, proceed);
+  if (opcode == FUSE_FSYNC) return core_->files.sync(told, proceed);
+  if (file == 0 || core_->files.clean(told)) return hand_over(origin, opcode, request);
+  core_->files.flush(told, proceed);
 }
 
 void FuseWorker::collect_forgets(const fuse_in_header& header) {

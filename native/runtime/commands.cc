@@ -145,9 +145,9 @@ void Core::file_io(const uint8_t* record) {
   if (!inside) return done({StatusCode::kInvalid, 0, 0});
   uint8_t* data = memory->second.data + command.slot_offset;
   if (operation == wire::FileIoOperation::kRead) {
-    files_->read(command.file, command.offset, {data, command.length}, memory->second.owner, std::move(done));
+    files_->read(file_of(command.file), command.offset, {data, command.length}, memory->second.owner, std::move(done));
   } else if (operation == wire::FileIoOperation::kWrite) {
-    files_->write(command.file, command.offset, {data, command.length}, memory->second.owner, std::move(done));
+    files_->write(file_of(command.file), command.offset, {data, command.length}, memory->second.owner, std::move(done));
   } else {
     done({StatusCode::kInvalid, 0, 0});
   }

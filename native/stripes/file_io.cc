@@ -14,8 +14,7 @@ void FileTable::Core::start(FileOperation* operation) {
 
 void FileTable::Core::start_behind(FileOperation* operation) {
   operation->table = this;
-  // After a failure that nobody was told yet, further writes fail at once: better than filling up for a flush.
-  const FileOutcome earlier = operation->file->untold_error();
+  const FileOutcome earlier = operation->file->untold_error(operation->opening);
   if (earlier.status != StatusCode::kOk) return end(operation, {earlier.status, earlier.target, 0});
   if (bounds.take(*operation)) accept(operation);
 }
@@ -40,9 +39,7 @@ void FileTable::Core::run(FileOperation* operation) {
     case FileOperation::Kind::kWriteBehind:
       return run_write(operation);
     case FileOperation::Kind::kFlush:
-      return end(operation, operation->file->tell_error());
-    case FileOperation::Kind::kDrain:
-      return end(operation, {});
+      return end(operation, operation->file->tell_error(operation->opening));
     case FileOperation::Kind::kSync:
       return run_sync(operation);
   }
@@ -99,7 +96,7 @@ void FileTable::Core::run_write(FileOperation* operation) {
 }
 
 void FileTable::Core::run_sync(FileOperation* operation) {
-  const FileOutcome earlier = operation->file->take_error();
+  const FileOutcome earlier = operation->file->take_error(operation->opening);
   // Failed already; what is not durable is left to the next sync instead of keeping this caller waiting.
   if (earlier.status != StatusCode::kOk) return end(operation, {earlier.status, earlier.target, 0});
   const auto keep = operation->file;
@@ -123,16 +120,21 @@ void FileTable::Core::run_sync(FileOperation* operation) {
 void FileTable::Core::piece_done(FileOperation* operation) {
   if (operation->pieces_left.fetch_sub(1) != 1) return;
   if (operation->writes()) return end_write(operation);
-  end(operation, operation->outcome());
+  const FileOutcome outcome = operation->outcome();
+  if (operation->kind == FileOperation::Kind::kSync && outcome.status != StatusCode::kOk) {
+    // The next sync may well succeed, although what this one should have made durable is lost: others must hear of it.
+    operation->file->keep_error(outcome);
+    operation->file->take_error(operation->opening);
+  }
+  end(operation, outcome);
 }
 
 void FileTable::Core::end_write(FileOperation* operation) {
   const auto file = operation->file;
   const FileOutcome outcome = operation->outcome();
   const bool behind = operation->kind == FileOperation::Kind::kWriteBehind;
-  if (behind && outcome.status != StatusCode::kOk) {  // a direct writer learns it itself
-    report(*operation, outcome);
-    file->keep_error(outcome);
+  if (behind && outcome.status != StatusCode::kOk) {             // a direct writer learns it itself
+    if (file->keep_error(outcome)) report(*operation, outcome);  // one line a failure, not one a piece
   }
   if (!behind && outcome.status == StatusCode::kOk) file->written(operation->offset, operation->length);
   const std::vector<FileOperation*> ready = file->retire(*operation);
@@ -149,8 +151,7 @@ void FileTable::Core::end_write(FileOperation* operation) {
 }
 
 void FileTable::Core::report(const FileOperation& operation, const FileOutcome& outcome) {
-  if (operation.file->untold_error().status != StatusCode::kOk || outcome.status == StatusCode::kCanceled)
-    return;  // one line a failure, not one a piece
+  if (outcome.status == StatusCode::kCanceled) return;
   const Fid& fid = operation.file->fid;
   log_event(sink, wire::LogLevel::kError,
             "write of " + std::to_string(operation.length) + " bytes at " + std::to_string(operation.offset) + " of file " +

@@ -118,6 +118,16 @@ void FileTable::close(FileId file) {
   core_->slots.remove(file);
 }
 
+HandleId FileTable::open_handle(FileId file) {
+  const auto found = core_->slots.get(file);
+  const uint32_t opening = found ? found->open_handle() : 0;
+  return opening == 0 ? 0 : (uint64_t{opening} << 32) | file;
+}
+
+void FileTable::close_handle(HandleId handle) {
+  if (const auto found = core_->slots.get(file_of(handle))) found->close_handle(opening_of(handle));
+}
+
 FileId FileTable::find(const Fid& fid) const {
   return core_->slots.find(fid.packed());
 }
@@ -164,35 +174,35 @@ void FileTable::write(FileId file, uint64_t offset, Bytes data, std::shared_ptr<
   core_->start(operation);
 }
 
-void FileTable::write_behind(FileId file, uint64_t offset, Bytes data, std::shared_ptr<const void> owner, size_t held_bytes,
+void FileTable::write_behind(HandleId handle, uint64_t offset, Bytes data, std::shared_ptr<const void> owner, size_t held_bytes,
                              FileDone accepted) {
   FileOperation* operation =
-      make_operation(core_->slots.get(file), FileOperation::Kind::kWriteBehind, offset, data.size(), accepted);
+      make_operation(core_->slots.get(file_of(handle)), FileOperation::Kind::kWriteBehind, offset, data.size(), accepted);
   if (operation == nullptr) return;
+  operation->opening = opening_of(handle);
   operation->data = data.data();
   operation->owner = std::move(owner);
   operation->held_bytes = held_bytes;
   core_->start_behind(operation);
 }
 
-void FileTable::flush(FileId file, FileDone done) {
-  FileOperation* operation = make_operation(core_->slots.get(file), FileOperation::Kind::kFlush, 0, 0, done);
-  if (operation != nullptr) core_->start(operation);
+void FileTable::flush(HandleId handle, FileDone done) {
+  FileOperation* operation = make_operation(core_->slots.get(file_of(handle)), FileOperation::Kind::kFlush, 0, 0, done);
+  if (operation == nullptr) return;
+  operation->opening = opening_of(handle);
+  core_->start(operation);
 }
 
-void FileTable::drain(FileId file, FileDone done) {
-  FileOperation* operation = make_operation(core_->slots.get(file), FileOperation::Kind::kDrain, 0, 0, done);
-  if (operation != nullptr) core_->start(operation);
+void FileTable::sync(HandleId handle, FileDone done) {
+  FileOperation* operation = make_operation(core_->slots.get(file_of(handle)), FileOperation::Kind::kSync, 0, 0, done);
+  if (operation == nullptr) return;
+  operation->opening = opening_of(handle);
+  core_->start(operation);
 }
 
-void FileTable::sync(FileId file, FileDone done) {
-  FileOperation* operation = make_operation(core_->slots.get(file), FileOperation::Kind::kSync, 0, 0, done);
-  if (operation != nullptr) core_->start(operation);
-}
-
-bool FileTable::clean(FileId file) const {
-  const auto found = core_->slots.get(file);
-  return !found || found->clean();
+bool FileTable::clean(HandleId handle) const {
+  const auto found = core_->slots.get(file_of(handle));
+  return !found || found->clean(opening_of(handle));
 }
 
 void FileTable::set_size(FileId file, uint64_t size) {

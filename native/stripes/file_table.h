@@ -17,10 +17,21 @@
 namespace ibexfs {
 
 // Slot number in the low 16 bits, the slot's generation (never 0) above: a closed file's id is refused
-// although its slot is used again. This is the FUSE file handle and FileIoCommand.file.
+// although its slot is used again.
 using FileId = uint32_t;
 inline constexpr uint32_t slot_of(FileId file) {
   return file & 0xffff;
+}
+
+// One opening of a file: its FileId in the low 32 bits, the opening's number (never 0) above, below 2^53 in all, so
+// that JavaScript can name it. A FileId alone is a handle of nobody, who is told of no failure but its own. This is
+// the FUSE file handle.
+using HandleId = uint64_t;
+inline constexpr FileId file_of(HandleId handle) {
+  return static_cast<FileId>(handle);
+}
+inline constexpr uint32_t opening_of(HandleId handle) {
+  return static_cast<uint32_t>(handle >> 32);
 }
 
 // One slot of the memory that JavaScript sees as Float64Array (8 per slot, index slot * 8 + n).
@@ -72,6 +83,9 @@ class FileTable {
   Result<FileId> open(const Fid& fid, StripeLayout layout, uint64_t size);
   // Frees the slot. What is in flight goes on to its end; its errors are logged only, so flush first.
   void close(FileId file);
+  // One more handle on the file; 0: it is not open, or has too many. close() ends those that are left.
+  HandleId open_handle(FileId file);
+  void close_handle(HandleId handle);
   // Slot of an open file by FID; 0: not open.
   FileId find(const Fid& fid) const;
 
@@ -81,21 +95,21 @@ class FileTable {
   // Ends when the targets have answered; raises size and mtime when all did well. Waits for earlier writes that overlap.
   void write(FileId file, uint64_t offset, Bytes data, std::shared_ptr<const void> owner, FileDone done);
   // Ends (`accepted`) as soon as the bounds of write-behind have room for held_bytes (memory that `owner` keeps);
-  // a later failure is reported by flush. Size and mtime are raised when accepted.
-  void write_behind(FileId file, uint64_t offset, Bytes data, std::shared_ptr<const void> owner, size_t held_bytes,
+  // a later failure is told every handle once. Size and mtime are raised when accepted. Fails at once while the
+  // handle has a failure that it was not told: better than filling up for a flush.
+  void write_behind(HandleId handle, uint64_t offset, Bytes data, std::shared_ptr<const void> owner, size_t held_bytes,
                     FileDone accepted);
 
-  // Waits for every write that was started before; reports the failure of write-behind that no sync has
-  // reported yet. It stays for others who have the file open, until a sync takes it.
-  void flush(FileId file, FileDone done);
-  // Waits like flush, reports nothing and takes no error: before something else changes the chunks
-  // (truncation), and at the end of a handle, which nobody hears of.
-  void drain(FileId file, FileDone done);
-  // flush, then makes every column durable that may have changes which are not. Takes the error that it reports.
-  void sync(FileId file, FileDone done);
+  // Waits for every write that was started before, by whichever handle; reports the failure of accepted writes or
+  // of a sync that no sync of this handle has reported yet. A handle of nobody only waits: before something else
+  // changes the chunks (truncation), and at the end of a handle, which nobody hears of.
+  void flush(HandleId handle, FileDone done);
+  // flush, then makes every column durable that may have changes which are not. What it reports, it has reported for
+  // this handle; other handles get to know of it themselves.
+  void sync(HandleId handle, FileDone done);
 
-  // Nothing waits, nothing failed, size and mtime are settled.
-  bool clean(FileId file) const;
+  // Nothing waits, nothing failed that this handle has to be told, size and mtime are settled.
+  bool clean(HandleId handle) const;
   // Sets the size after a truncation; the next sync makes the cut durable.
   void set_size(FileId file, uint64_t size);
   // Takes over what the metadata server says, unless the file has writes that it has not heard of.

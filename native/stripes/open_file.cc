@@ -8,6 +8,9 @@ namespace ibexfs {
 
 namespace {
 
+// What a handle's number may be so that JavaScript can name handle and file in one number below 2^53.
+constexpr size_t kHandlesMax = 1U << 20;
+
 double now_microseconds() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return static_cast<double>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
@@ -109,33 +112,60 @@ void OpenFile::column_synced(const UnsyncedColumn& covered) {
   synced = std::max(synced, covered.written);
 }
 
-void OpenFile::keep_error(const FileOutcome& outcome) {
-  const std::lock_guard lock(mutex_);
-  if (error_.status != StatusCode::kOk && !error_told_) return;
-  error_ = outcome;
-  error_told_ = false;
+const OpenFile::Handle* OpenFile::handle(uint32_t opening) const {
+  return opening == 0 || opening > handles_.size() || !handles_[opening - 1].open ? nullptr : &handles_[opening - 1];
 }
 
-FileOutcome OpenFile::untold_error() const {
+uint32_t OpenFile::open_handle() {
   const std::lock_guard lock(mutex_);
-  return error_told_ ? FileOutcome{} : error_;
+  auto free = std::ranges::find_if(handles_, [](const Handle& each) { return !each.open; });
+  if (free == handles_.end()) {
+    if (handles_.size() >= kHandlesMax) return 0;
+    free = handles_.insert(free, Handle{});
+  }
+  *free = {true, failures_told_, failures_told_};
+  return static_cast<uint32_t>(free - handles_.begin()) + 1;
 }
 
-FileOutcome OpenFile::tell_error() {
+void OpenFile::close_handle(uint32_t opening) {
   const std::lock_guard lock(mutex_);
-  error_told_ = true;
+  if (Handle* closed = handle(opening)) closed->open = false;
+}
+
+bool OpenFile::keep_error(const FileOutcome& outcome) {
+  const std::lock_guard lock(mutex_);
+  const bool first = failures_ == failures_told_;
+  if (first) error_ = outcome;
+  ++failures_;
+  return first;
+}
+
+FileOutcome OpenFile::untold_error(uint32_t opening) const {
+  const std::lock_guard lock(mutex_);
+  const Handle* asking = handle(opening);
+  return asking != nullptr && asking->told < failures_ ? error_ : FileOutcome{};
+}
+
+FileOutcome OpenFile::tell_error(uint32_t opening) {
+  const std::lock_guard lock(mutex_);
+  Handle* asking = handle(opening);
+  if (asking == nullptr || asking->reported == failures_) return {};
+  asking->told = failures_told_ = failures_;
   return error_;
 }
 
-FileOutcome OpenFile::take_error() {
+FileOutcome OpenFile::take_error(uint32_t opening) {
   const std::lock_guard lock(mutex_);
-  error_told_ = false;
-  return std::exchange(error_, {});
+  Handle* asking = handle(opening);
+  if (asking == nullptr || asking->reported == failures_) return {};
+  asking->reported = asking->told = failures_told_ = failures_;
+  return error_;
 }
 
-bool OpenFile::clean() const {
+bool OpenFile::clean(uint32_t opening) const {
   const std::lock_guard lock(mutex_);
-  return pending_writes_.empty() && error_.status == StatusCode::kOk && mtime_ == 0;
+  const Handle* asking = handle(opening);
+  return pending_writes_.empty() && mtime_ == 0 && (asking == nullptr || asking->reported == failures_);
 }
 
 uint64_t OpenFile::size() const {

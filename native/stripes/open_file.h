@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "stripes/file_table.h"
@@ -16,7 +17,7 @@ class OpenFile;
 
 // One call of FileTable from its start to its end; deletes itself when it has ended.
 struct FileOperation {
-  enum class Kind { kRead, kWrite, kWriteBehind, kFlush, kDrain, kSync };
+  enum class Kind { kRead, kWrite, kWriteBehind, kFlush, kSync };
 
   FileTable::Core* table = nullptr;
   Kind kind = Kind::kRead;
@@ -29,13 +30,14 @@ struct FileOperation {
   size_t held_bytes = 0;  // write-behind: what it counts for in the bounds
   FileDone done;          // write-behind: empty once accepted
 
+  uint32_t opening = 0;   // whose flush, sync or write-behind it is; 0: nobody's
   uint64_t sequence = 0;  // order of arrival at the file
   uint32_t blockers = 0;  // earlier writes it waits for
   std::atomic<uint32_t> pieces_left{0};
   std::atomic<uint64_t> failure{0};  // of the first piece that failed: target << 32 | status
 
   bool writes() const { return kind == Kind::kWrite || kind == Kind::kWriteBehind; }
-  bool covers_all() const { return kind == Kind::kFlush || kind == Kind::kDrain || kind == Kind::kSync; }
+  bool covers_all() const { return kind == Kind::kFlush || kind == Kind::kSync; }
   bool overlaps(const FileOperation& write) const {
     return covers_all() || (offset < write.offset + write.length && write.offset < offset + length);
   }
@@ -78,15 +80,23 @@ class OpenFile {
   std::vector<UnsyncedColumn> unsynced_columns() const;
   void column_synced(const UnsyncedColumn& covered);
 
-  // The first failure of write-behind since it was last taken.
-  void keep_error(const FileOutcome& outcome);
-  // The failure when nobody was told of it yet.
-  FileOutcome untold_error() const;
-  // Tells it; it stays for those who ask later.
-  FileOutcome tell_error();
-  FileOutcome take_error();
+  // Handles on the file, by numbers that start at 1; 0 when there are too many.
+  uint32_t open_handle();
+  void close_handle(uint32_t opening);
 
-  bool clean() const;
+  // Data that was accepted is lost, or may not be on a disk: every handle that is open now is to be told. So is
+  // the next one opened, where none has been told by then. True: the first that nobody was told of.
+  bool keep_error(const FileOutcome& outcome);
+  // What the handle was not told at all.
+  FileOutcome untold_error(uint32_t opening) const;
+  // Tells the handle what none of its syncs has reported yet. It stays for its other flushes: descriptors that were
+  // duplicated share a handle, and the close of one must not use up what the sync of another has to report.
+  FileOutcome tell_error(uint32_t opening);
+  // The same, and that is that for this handle.
+  FileOutcome take_error(uint32_t opening);
+
+  // opening 0: whether anything has failed does not matter.
+  bool clean(uint32_t opening) const;
   uint64_t size() const;
   void set_size(uint64_t size);
   // Nothing happens when writes are not settled yet: they know better.
@@ -119,8 +129,18 @@ class OpenFile {
     uint64_t synced = 0;   // how many of them are durable; written == synced: all
   };
   std::vector<Column> columns_;
-  FileOutcome error_;
-  bool error_told_ = false;
+  // As the kernel's errseq_t: failures are counted, and a handle knows up to which it has been told.
+  struct Handle {
+    bool open = false;
+    uint64_t told = 0;      // by a flush or a sync
+    uint64_t reported = 0;  // by a sync
+  };
+  const Handle* handle(uint32_t opening) const;
+  Handle* handle(uint32_t opening) { return const_cast<Handle*>(std::as_const(*this).handle(opening)); }
+  std::vector<Handle> handles_;
+  uint64_t failures_ = 0;
+  uint64_t failures_told_ = 0;  // to anyone
+  FileOutcome error_;           // the first of those that nobody was told of, or else the last told
 };
 
 }  // namespace ibexfs

@@ -431,6 +431,32 @@ TEST_CASE("mount: storage that stays away is EIO after the deadline, on write, f
   CHECK(mounted.client.sink.logged("of file"));
 }
 
+TEST_CASE("mount: data that could not be written is told once to every descriptor that was open, and to no later one") {
+  if (!can_mount()) return;
+  Mounted mounted({}, {.io_timeout_ms = 300});
+  const std::string path = mounted.path("file");
+  const UniqueFd writer = open_file(path, O_RDWR | O_CREAT);
+  const UniqueFd other = open_file(path, O_RDWR);
+  const UniqueFd copy(dup(writer.get()));
+  const uint16_t port = mounted.storage.port();
+  mounted.client.automatic = false;
+  mounted.storage.shut();
+  std::vector<uint8_t> data(10);
+  CHECK(pwrite(writer.get(), data.data(), data.size(), 0) == 10);
+  const auto failed = [](int result) { return result == -1 && errno == EIO; };
+  CHECK(failed(fsync(other.get())));
+  mounted.storage.open(port);
+  mounted.client.automatic = true;
+  for (uint32_t target = 1; target <= 4; ++target) mounted.client.chunks().clear_route(target);  // asked for again
+  CHECK(fsync(other.get()) == 0);
+  const UniqueFd later = open_file(path, O_RDWR);
+  CHECK(fsync(later.get()) == 0);
+  CHECK(failed(close(dup(writer.get()))));  // nobody looks, and nothing is used up by it
+  CHECK(failed(fsync(writer.get())));
+  CHECK(fsync(copy.get()) == 0);  // one open file description
+  CHECK(fsync(writer.get()) == 0);
+}
+
 TEST_CASE("mount: notifications drop what the kernel keeps") {
   if (!can_mount()) return;
   Mounted mounted;

@@ -365,7 +365,7 @@ void TestNamespace::handle(const Request& request) {
       } else if ((request.event.flags & O_TRUNC) != 0) {
         cut(opened, 0);
       }
-      reply.handle = open_file(opened);
+      reply.handle = files_.open_handle(open_file(opened));
       reply.open_flags = open_flags;
       fill_attributes(reply, opened);
       if ((inodes_[opened].mode & (S_ISUID | S_ISGID)) != 0)
@@ -381,6 +381,7 @@ void TestNamespace::handle(const Request& request) {
       reply.sequence = 66;
       return answer(request, reply);
     case wire::FuseOperation::kRelease:
+      files_.close_handle(request.event.handle);
       close_file(node);
       return answer_error(request, 0);
     case wire::FuseOperation::kFlush:

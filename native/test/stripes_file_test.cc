@@ -34,16 +34,22 @@ struct Table {
     REQUIRE(opened.ok());
     return opened.value();
   }
-  Awaited<FileOutcome> start_write(FileId file, uint64_t offset, const std::shared_ptr<std::vector<uint8_t>>& data, bool behind) {
+  HandleId handle_on(FileId file) {
+    const HandleId handle = files->open_handle(file);
+    REQUIRE(handle != 0);
+    return handle;
+  }
+  Awaited<FileOutcome> start_write(HandleId file, uint64_t offset, const std::shared_ptr<std::vector<uint8_t>>& data,
+                                   bool behind) {
     Awaited<FileOutcome> written;
     if (behind) {
       files->write_behind(file, offset, *data, data, data->size(), written.callback());
     } else {
-      files->write(file, offset, *data, data, written.callback());
+      files->write(file_of(file), offset, *data, data, written.callback());
     }
     return written;
   }
-  Awaited<FileOutcome> start_write(FileId file, uint64_t offset, size_t bytes, uint64_t salt, bool behind = false) {
+  Awaited<FileOutcome> start_write(HandleId file, uint64_t offset, size_t bytes, uint64_t salt, bool behind = false) {
     auto data = std::make_shared<std::vector<uint8_t>>(bytes);
     fill_pattern(*data, salt);
     return start_write(file, offset, data, behind);
@@ -64,12 +70,12 @@ struct Table {
     reading.memory->resize(outcome.bytes);
     return *reading.memory;
   }
-  FileOutcome flush(FileId file) {
+  FileOutcome flush(HandleId file) {
     Awaited<FileOutcome> flushed;
     files->flush(file, flushed.callback());
     return flushed.wait();
   }
-  FileOutcome sync(FileId file) {
+  FileOutcome sync(HandleId file) {
     Awaited<FileOutcome> synced;
     files->sync(file, synced.callback());
     return synced.wait();
@@ -202,7 +208,7 @@ TEST_CASE("file table: write-behind is bounded by file and in all, and goes on i
   REQUIRE(table.flush(one).status == StatusCode::kOk);
 }
 
-TEST_CASE("file table: a failure of write-behind is reported by every flush until a sync takes it, with its target") {
+TEST_CASE("file table: a failure of write-behind is told every handle, by each flush until a sync, with its target") {
   ScriptedPeer peer;
   std::atomic<bool> full{true};
   peer.judge = [&](const ScriptedPeer::Seen& seen) -> std::optional<StatusCode> {
@@ -212,36 +218,84 @@ TEST_CASE("file table: a failure of write-behind is reported by every flush unti
   };
   Table table(peer.port());
   const FileId file = table.open();
-  CHECK(table.start_write(file, 0, 300'000, 1, true).wait().status == StatusCode::kOk);
+  const HandleId writer = table.handle_on(file);
+  const HandleId other = table.handle_on(file);
+  const HandleId idle = table.handle_on(file);
+  CHECK(table.start_write(writer, 0, 300'000, 1, true).wait().status == StatusCode::kOk);
   REQUIRE(wait_until([&] { return state_word(table.files->states()[slot_of(file)].pending_bytes) == 0; }));
-  CHECK(!table.files->clean(file));
-  CHECK(table.start_write(file, 0, 10, 1, true).wait().status == StatusCode::kNoSpace);  // fails at once
-  const FileOutcome flushed = table.flush(file);
+  table.files->settled(file, state_word(table.files->states()[slot_of(file)].mtime_microseconds));
+  CHECK(table.files->clean(file));
+  CHECK(!table.files->clean(writer));
+  CHECK(!table.files->clean(other));
+  CHECK(table.flush(file).status == StatusCode::kOk);                                      // nobody's: waits only
+  CHECK(table.start_write(writer, 0, 10, 1, true).wait().status == StatusCode::kNoSpace);  // fails at once
+  const FileOutcome flushed = table.flush(writer);
   CHECK(flushed.status == StatusCode::kNoSpace);
   CHECK(flushed.target == 2);
-  CHECK(table.flush(file).status == StatusCode::kNoSpace);                          // another descriptor's close
-  CHECK(table.start_write(file, 0, 10, 1, true).wait().status == StatusCode::kOk);  // somebody was told
-  CHECK(table.sync(file).status == StatusCode::kNoSpace);
-  CHECK(table.sync(file).status == StatusCode::kOk);
-  CHECK(table.flush(file).status == StatusCode::kOk);
+  CHECK(table.flush(writer).status == StatusCode::kNoSpace);                              // the close of a duplicated descriptor
+  CHECK(table.start_write(writer, 0, 10, 1, true).wait().status == StatusCode::kOk);      // it was told
+  CHECK(table.start_write(other, 0, 10, 1, true).wait().status == StatusCode::kNoSpace);  // it was not
+  CHECK(table.sync(writer).status == StatusCode::kNoSpace);
+  CHECK(table.sync(writer).status == StatusCode::kOk);
+  CHECK(table.flush(writer).status == StatusCode::kOk);
+  CHECK(table.files->open_handle(file) != 0);  // who comes now ...
+  const HandleId late = table.handle_on(file);
+  CHECK(table.sync(late).status == StatusCode::kOk);  // ... has lost nothing
+  CHECK(table.sync(other).status == StatusCode::kNoSpace);
+  CHECK(table.sync(other).status == StatusCode::kOk);
+  table.files->close_handle(idle);
+  CHECK(table.sync(idle).status == StatusCode::kOk);
   CHECK(table.client.sink.logged("failed on target 2"));
   // A direct write says so itself.
-  CHECK(table.start_write(file, 0, 300'000, 1).wait().status == StatusCode::kNoSpace);
-  CHECK(table.flush(file).status == StatusCode::kOk);
+  CHECK(table.start_write(writer, 0, 300'000, 1).wait().status == StatusCode::kNoSpace);
+  CHECK(table.flush(writer).status == StatusCode::kOk);
   full = false;
-  CHECK(table.start_write(file, 0, 300'000, 1).wait().status == StatusCode::kOk);
+  CHECK(table.start_write(writer, 0, 300'000, 1).wait().status == StatusCode::kOk);
 }
 
-TEST_CASE("file table: drain waits and leaves the error for flush") {
+TEST_CASE("file table: a failure that nobody was told when its handle closed is the next one's, and a later one everybody's") {
   ScriptedPeer peer;
-  peer.judge = [](const ScriptedPeer::Seen&) { return std::optional(StatusCode::kIoError); };
+  std::atomic<bool> full{true};
+  peer.judge = [&](const ScriptedPeer::Seen& seen) -> std::optional<StatusCode> {
+    return full && seen.operation == wire::ChunkOperation::kWrite ? std::optional(StatusCode::kNoSpace) : std::nullopt;
+  };
   Table table(peer.port());
   const FileId file = table.open();
-  table.start_write(file, 0, 100, 1, true).wait();
-  Awaited<FileOutcome> drained;
-  table.files->drain(file, drained.callback());
-  CHECK(drained.wait().status == StatusCode::kOk);
-  CHECK(table.flush(file).status == StatusCode::kIoError);
+  const HandleId first = table.handle_on(file);
+  CHECK(table.start_write(first, 0, 100, 1, true).wait().status == StatusCode::kOk);
+  REQUIRE(table.flush(file).status == StatusCode::kOk);
+  table.files->close_handle(first);
+  const HandleId second = table.handle_on(file);
+  CHECK(second == first);  // the same number: nothing of the first one's is left
+  CHECK(table.sync(second).status == StatusCode::kNoSpace);
+  CHECK(table.sync(second).status == StatusCode::kOk);
+  const HandleId third = table.handle_on(file);
+  CHECK(table.start_write(second, 0, 100, 1, true).wait().status == StatusCode::kOk);
+  CHECK(table.sync(third).status == StatusCode::kNoSpace);
+  CHECK(table.sync(second).status == StatusCode::kNoSpace);
+  CHECK(table.sync(third).status == StatusCode::kOk);
+  CHECK(table.sync(second).status == StatusCode::kOk);
+  table.files->close(file);
+  CHECK(table.files->open_handle(file) == 0);
+  CHECK(table.flush(second).status == StatusCode::kBadDescriptor);
+}
+
+TEST_CASE("file table: a sync that failed is told the other handles too, though the next one succeeds") {
+  ScriptedPeer peer;
+  std::atomic<bool> broken{true};
+  peer.judge = [&](const ScriptedPeer::Seen& seen) -> std::optional<StatusCode> {
+    return broken && seen.operation == wire::ChunkOperation::kSync ? std::optional(StatusCode::kIoError) : std::nullopt;
+  };
+  Table table(peer.port());
+  const FileId file = table.open();
+  const HandleId one = table.handle_on(file);
+  const HandleId two = table.handle_on(file);
+  REQUIRE(table.start_write(two, 0, 100, 1).wait().status == StatusCode::kOk);
+  CHECK(table.sync(one).status == StatusCode::kIoError);
+  broken = false;
+  CHECK(table.sync(one).status == StatusCode::kOk);
+  CHECK(table.sync(two).status == StatusCode::kIoError);
+  CHECK(table.sync(two).status == StatusCode::kOk);
 }
 
 TEST_CASE("file table: sync makes the written columns durable, and only those, until it has done so") {

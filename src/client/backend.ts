@@ -21,7 +21,10 @@ export interface ManagementCalls {
 }
 
 export type NativeBuffers = Pick<NativeRuntime, 'registerBuffer' | 'releaseBuffer'>;
-export type NativeFiles = Pick<NativeRuntime, 'fileStates' | 'openFile' | 'closeFile' | 'setFileSize' | 'adoptFileSize' | 'settleFile'>;
+export type NativeFiles = Pick<
+  NativeRuntime,
+  'fileStates' | 'openFile' | 'closeFile' | 'openHandle' | 'closeHandle' | 'setFileSize' | 'adoptFileSize' | 'settleFile'
+>;
 
 export interface FileIo {
   readonly native: NativeFiles;

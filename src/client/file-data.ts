@@ -14,11 +14,13 @@ const PIECES_IN_FLIGHT = 2;
 export class FileData {
   readonly file: OpenFile;
   readonly #core: ClientCore;
+  readonly #handle: number;
   readonly #what: string;
 
   constructor(core: ClientCore, file: OpenFile, path: string) {
     this.#core = core;
     this.file = file;
+    this.#handle = core.files.openHandle(file);
     this.#what = path;
   }
 
@@ -64,8 +66,13 @@ export class FileData {
 
   /** Every write so far is on the disks of the targets, and size and time on the metadata server's. */
   async sync(signal?: AbortSignal): Promise<void> {
-    await orAborted(this.#core.files.drain(this.file, true, this.#what), signal);
+    await orAborted(this.#core.files.sync(this.#handle, this.#what), signal);
     await this.#core.files.settle(this.file, true, signal);
+  }
+
+  /** Nothing of it is in use any more. */
+  close(): void {
+    this.#core.files.closeHandle(this.#handle);
   }
 
   #transfer(operation: FileIoOperation, view: Uint8Array, offset: number, once: boolean): Promise<number> {

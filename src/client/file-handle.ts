@@ -326,6 +326,7 @@ export class OpenFileHandle implements FileHandle {
     } catch (error) {
       throw fileError(error, 'close', this.path);
     } finally {
+      this.data.close();
       files.release(this.#file, this.#countedAsWrite);
       this.#closed(this);
     }

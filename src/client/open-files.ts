@@ -13,7 +13,7 @@ import { FileStates, fromMicroseconds } from './file-states.js';
 
 export interface OpenFile {
   readonly fid: Fid;
-  /** Native code's number of it (FileId), which is the FUSE file handle too. */
+  /** Native code's number of it (FileId). */
   readonly slot: number;
   readonly layout: Layout;
   /** Opens of it, each of which ends in one release. */
@@ -98,9 +98,23 @@ export class OpenFiles {
     return this.states.mtimeUs(file.slot) !== 0;
   }
 
-  /** Resolves when the targets have answered every write; with `sync` when their disks have. */
-  drain(file: OpenFile, sync: boolean, what: string): Promise<number> {
-    return this.#io.fileIo(sync ? FileIoOperation.sync : FileIoOperation.flush, file.slot, NO_BUFFER, what);
+  /** For who is to be told what fails of the file from now on; ended by `closeHandle`. */
+  openHandle(file: OpenFile): number {
+    return this.#io.native.openHandle(file.slot);
+  }
+
+  closeHandle(handle: number): void {
+    this.#io.native.closeHandle(handle);
+  }
+
+  /** Resolves when the targets have answered every write; what failed is for the handles. */
+  drain(file: OpenFile, what: string): Promise<number> {
+    return this.#io.fileIo(FileIoOperation.flush, file.slot, NO_BUFFER, what);
+  }
+
+  /** Resolves when the disks of the targets have every write; rejects with what this handle was not told yet. */
+  sync(handle: number, what: string): Promise<number> {
+    return this.#io.fileIo(FileIoOperation.sync, handle, NO_BUFFER, what);
   }
 
   /**
@@ -124,7 +138,7 @@ export class OpenFiles {
   async settleBeforeChange(fid: Fid, what: string, signal?: AbortSignal): Promise<Attributes | undefined> {
     const file = this.#files.get(fid);
     if (file === undefined || !this.isDirty(file)) return undefined;
-    await this.drain(file, false, what);
+    await this.drain(file, what);
     return this.settle(file, false, signal);
   }
 

@@ -148,7 +148,7 @@ class Mount {
     this.#logger.info(`${dirty.length} files are still open for writing: waiting for their data`);
     const all = dirty.map(async (file) => {
       try {
-        await this.#files.drain(file, false, `inode ${formatFid(file.fid)}`);
+        await this.#files.drain(file, `inode ${formatFid(file.fid)}`);
         await this.#files.settle(file, false);
       } catch (error) {
         this.#logger.error({ err: error, inode: formatFid(file.fid) }, 'data written to an open file may be lost');

@@ -37,7 +37,7 @@ export function fileOperations(context: MountContext): Operations {
       // The kernel then asks for the name again, learns what it is now and where it ends, and comes back.
       if (told.sendBack(attributes, write && (request.flags & O_APPEND) !== 0))
         throw new ErrnoError(Errno.ESTALE, 'the size has changed, or the file has no name any more');
-      replies.opened(request, file.slot, openFlags(attributes, write));
+      replies.opened(request, files.openHandle(file), openFlags(attributes, write));
     } catch (error) {
       files.release(file, write);
       throw error;
@@ -69,6 +69,7 @@ export function fileOperations(context: MountContext): Operations {
     changes.note(parent);
     facts.changed(parent, answer.directory);
     if (answer.created) facts.created(attributes.fid);
+    let handle: number;
     try {
       // Somebody else made it since the kernel looked: then this is an open.
       if (!answer.created && writes(flags) && (flags & O_TRUNC) !== 0) {
@@ -79,6 +80,7 @@ export function fileOperations(context: MountContext): Operations {
       if ((request.valid & CLEAR_SET_ID) !== 0 && !answer.created) attributes = await clearSetId(context, attributes);
       if (!writes(flags)) await countAsReader(file);
       watchSetId(context, attributes);
+      handle = files.openHandle(file);
     } catch (error) {
       files.release(file, true);
       throw error;
@@ -86,7 +88,7 @@ export function fileOperations(context: MountContext): Operations {
     let reply: number = OpenReply.parallelDirectWrites;
     if (told.opened(attributes)) reply |= OpenReply.keepCache;
     if (!writes(flags)) reply |= OpenReply.noFlush;
-    replies.created(request, attributes, file.slot, reply);
+    replies.created(request, attributes, handle, reply);
   };
 
   /** A create counts as an open for writing; its release will come as one for reading. */
@@ -119,6 +121,7 @@ export function fileOperations(context: MountContext): Operations {
       context.logger.error({ ...what, err: error }, `size and time of inode ${request.node} could not be reported when it was closed`);
     } finally {
       changes.note(file.fid);
+      files.closeHandle(request.handle);
       files.release(file, writes(request.flags));
     }
   };

@@ -1218,53 +1218,56 @@ export function writeCloseConnectionCommand(view: DataView, at: number, value: P
   view.setUint32(at + 20, 0, true);
 }
 
-/** fileIo: read or write length bytes at offset of an open file from or into a registered JavaScript buffer (slot, slotOffset); flush and sync use no buffer. Ends with an ioDone event of the same tag. */
+/** fileIo: read or write length bytes at offset of an open file from or into a registered JavaScript buffer (slot, slotOffset); flush and sync use no buffer. file is a FileId, for sync a HandleId (native/stripes/file_table.h). Ends with an ioDone event of the same tag. */
 export interface FileIoCommand {
-  file: number;
   operation: number;
   tag: number;
+  file: number;
   slot: number;
   offset: number;
   slotOffset: number;
   length: number;
 }
-export const FileIoCommandBytes = 48;
+export const FileIoCommandBytes = 56;
 /** Byte offsets of the fields of FileIoCommand. */
 export const FileIoCommandOffset = {
-  file: 8,
-  operation: 12,
-  tag: 16,
-  slot: 20,
-  offset: 24,
-  slotOffset: 32,
-  length: 40,
+  operation: 8,
+  tag: 12,
+  file: 16,
+  slot: 24,
+  offset: 32,
+  slotOffset: 40,
+  length: 48,
 } as const;
 export function readFileIoCommand(view: DataView, at: number): FileIoCommand {
   return {
-    file: view.getUint32(at + 8, true),
-    operation: view.getUint16(at + 12, true),
-    tag: view.getUint32(at + 16, true),
-    slot: view.getUint32(at + 20, true),
-    offset: view.getUint32(at + 24, true) + view.getUint32(at + 28, true) * 4294967296,
-    slotOffset: view.getUint32(at + 32, true) + view.getUint32(at + 36, true) * 4294967296,
-    length: view.getUint32(at + 40, true) + view.getUint32(at + 44, true) * 4294967296,
+    operation: view.getUint16(at + 8, true),
+    tag: view.getUint32(at + 12, true),
+    file: view.getUint32(at + 16, true) + view.getUint32(at + 20, true) * 4294967296,
+    slot: view.getUint32(at + 24, true),
+    offset: view.getUint32(at + 32, true) + view.getUint32(at + 36, true) * 4294967296,
+    slotOffset: view.getUint32(at + 40, true) + view.getUint32(at + 44, true) * 4294967296,
+    length: view.getUint32(at + 48, true) + view.getUint32(at + 52, true) * 4294967296,
   };
 }
 export function writeFileIoCommand(view: DataView, at: number, value: Partial<FileIoCommand>): void {
-  view.setUint32(at + 8, value.file ?? 0, true);
-  view.setUint16(at + 12, value.operation ?? 0, true);
-  view.setUint16(at + 14, 0, true);
-  view.setUint32(at + 16, value.tag ?? 0, true);
-  view.setUint32(at + 20, value.slot ?? 0, true);
+  view.setUint16(at + 8, value.operation ?? 0, true);
+  view.setUint16(at + 10, 0, true);
+  view.setUint32(at + 12, value.tag ?? 0, true);
+  const fileValue = value.file ?? 0;
+  view.setUint32(at + 16, fileValue >>> 0, true);
+  view.setUint32(at + 20, Math.floor(fileValue / 4294967296), true);
+  view.setUint32(at + 24, value.slot ?? 0, true);
+  view.setUint32(at + 28, 0, true);
   const offsetValue = value.offset ?? 0;
-  view.setUint32(at + 24, offsetValue >>> 0, true);
-  view.setUint32(at + 28, Math.floor(offsetValue / 4294967296), true);
+  view.setUint32(at + 32, offsetValue >>> 0, true);
+  view.setUint32(at + 36, Math.floor(offsetValue / 4294967296), true);
   const slotOffsetValue = value.slotOffset ?? 0;
-  view.setUint32(at + 32, slotOffsetValue >>> 0, true);
-  view.setUint32(at + 36, Math.floor(slotOffsetValue / 4294967296), true);
+  view.setUint32(at + 40, slotOffsetValue >>> 0, true);
+  view.setUint32(at + 44, Math.floor(slotOffsetValue / 4294967296), true);
   const lengthValue = value.length ?? 0;
-  view.setUint32(at + 40, lengthValue >>> 0, true);
-  view.setUint32(at + 44, Math.floor(lengthValue / 4294967296), true);
+  view.setUint32(at + 48, lengthValue >>> 0, true);
+  view.setUint32(at + 52, Math.floor(lengthValue / 4294967296), true);
 }
 
 /** chunkOperation: truncate, stat, sync or remove one chunk. Ends with a chunkDone event of the same tag. */

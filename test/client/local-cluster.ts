@@ -16,6 +16,8 @@ import { clusterMap, openTarget, type TestTarget, testFolder } from '../meta/sup
 
 type Test = Parameters<typeof testFolder>[0];
 const TARGET = 1 as TargetId;
+/** A handle is the number of an opening above the number of a file. */
+const HANDLE_UNIT = 2 ** 32;
 
 /** Bytes of files by FID: what the storage targets hold. */
 export class StoredData {
@@ -44,6 +46,8 @@ export class MemoryFiles implements FileIo {
   readonly #data: StoredData;
   readonly operations: { readonly operation: FileIoOperation; readonly length: number }[] = [];
   inFlightMax = 0;
+  #handles = 0;
+  readonly closedHandles: number[] = [];
   #inFlight = 0;
   #clock = 1_700_000_000_000_000;
   failWrites: IbexError | undefined;
@@ -62,6 +66,8 @@ export class MemoryFiles implements FileIo {
         return slot;
       },
       closeFile: (slot) => void this.#fids.delete(slot),
+      openHandle: (slot) => ++this.#handles * HANDLE_UNIT + slot,
+      closeHandle: (handle) => void this.closedHandles.push(handle),
       setFileSize: (slot, size) => {
         this.#states[slot * 8] = size;
       },
@@ -87,7 +93,8 @@ export class MemoryFiles implements FileIo {
   }
 
   /** As a write of a program through a mount. */
-  write(slot: number, offset: number, bytes: Uint8Array): void {
+  write(file: number, offset: number, bytes: Uint8Array): void {
+    const slot = file % HANDLE_UNIT;
     const fid = this.#fids.get(slot);
     if (fid === undefined) throw new IbexError('ERR_BAD_DESCRIPTOR');
     this.#data.write(fid, offset, bytes);
@@ -95,7 +102,8 @@ export class MemoryFiles implements FileIo {
     this.#states[slot * 8 + 1] = this.#clock += 1000;
   }
 
-  readonly fileIo: FileIo['fileIo'] = async (operation, slot, io) => {
+  readonly fileIo: FileIo['fileIo'] = async (operation, file, io) => {
+    const slot = file % HANDLE_UNIT;
     this.operations.push({ operation, length: io.length });
     this.#inFlight += 1;
     this.inFlightMax = Math.max(this.inFlightMax, this.#inFlight);

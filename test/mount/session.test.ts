@@ -194,6 +194,7 @@ t.test('a file is made, written, settled and closed', async (t) => {
   await kernel.open.released();
   t.match(await other.ask(FuseOperation.lookup, {}, 'f'), { size: 12 }, 'written after the last flush, and not lost');
   t.equal(kernel.files.openSlots, 0);
+  t.strictSame(kernel.files.closedHandles, [handle]);
 });
 
 t.test('close-to-open: pages stay only when nothing has changed', async (t) => {
