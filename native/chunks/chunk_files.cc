@@ -126,8 +126,9 @@ ReadAhead ChunkFile::note_read(uint64_t offset, uint64_t length, uint64_t window
   }
   if (window == 0 || read_streak_ == 0 || (read_streak_ == 1 && !first)) return {};
   // In steps of half a window: few calls, and never less than half a window ahead.
-  if (read_ahead_end_ >= end + window / 2) return {};
   ReadAhead ahead;
+  ahead.is_sequential = true;
+  if (read_ahead_end_ >= end + window / 2) return ahead;
   ahead.offset = std::max(read_ahead_end_, end);
   ahead.length = end + window - ahead.offset;
   read_ahead_end_ = end + window;

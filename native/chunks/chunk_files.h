@@ -38,10 +38,11 @@ struct ChunkDescriptors {
   std::atomic<uint32_t>& open_count;
 };
 
-// What to fetch into the page cache beyond a read; length 0: nothing.
+// What to fetch into the page cache beyond a read; length 0: nothing now.
 struct ReadAhead {
   uint64_t offset = 0;
   uint64_t length = 0;
+  bool is_sequential = false;  // the read is one of a sequential reader
 };
 
 class ChunkFile {

@@ -27,8 +27,7 @@ class ReadAheadJob final : public DiskJob {
       : core_(std::move(core)), file_(std::move(file)), descriptors_(std::move(descriptors)), ahead_(ahead) {}
 
   int64_t call() override {
-    // It is a hint: what fails here fails again, and is reported, when the bytes are read.
-    readahead(descriptors_->cached.get(), static_cast<off64_t>(ahead_.offset), ahead_.length);
+    fetch_pages(descriptors_->cached.get(), ahead_.offset, ahead_.length);
     return 0;
   }
   void finish(int64_t) override { delete this; }
@@ -105,7 +104,7 @@ void ChunkCall::finish_read(int64_t result) {
 }
 
 void ChunkCall::read_ahead() {
-  if (ahead_.length == 0 || is_byte_cached(fd, ahead_.offset)) return;
+  if (ahead_.length == 0 || is_cached(fd, ahead_.offset, 1)) return;
   handler_.engine().submit(new ReadAheadJob(core_, file_.clone(), descriptors_, ahead_));
 }
 
@@ -123,9 +122,9 @@ int64_t ChunkCall::read_blocking() {
     if (result != -EINVAL) return result;
     target_->store()->refuse_direct();
   }
-  if (ahead_.length > 0) {
-    // The disk starts on all of it before this thread waits for the first part.
-    readahead(file, static_cast<off64_t>(request_.offset), ahead_.offset + ahead_.length - request_.offset);
+  if (ahead_.is_sequential) {
+    const uint64_t end = std::max(request_.offset + request_.length, ahead_.offset + ahead_.length);
+    fetch_pages(file, request_.offset, end - request_.offset);
   }
   if (pipe_ == nullptr) return read_fully(file, buffer_.data(), request_.length, request_.offset);
   const int64_t filled = fill_pipe(file);

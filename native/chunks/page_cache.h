@@ -1,4 +1,4 @@
-// Asks the kernel what of a file is in the page cache, without waiting for the disk.
+// What of a file is in the page cache, asked without waiting for the disk, and bringing it there.
 #pragma once
 
 #include <cstddef>
@@ -10,10 +10,12 @@ namespace ibexfs {
 // tell exactly (before Linux 6.5) three samples decide; a wrong answer costs time, not correctness.
 bool is_cached(int fd, uint64_t offset, uint64_t length);
 
-// True when the byte is cached or lies beyond the end of the file.
-bool is_byte_cached(int fd, uint64_t offset);
-
 // Reads what is cached: a whole range, or all up to the end of the file, sets *complete. Bytes read.
 size_t read_cached(int fd, uint8_t* into, uint64_t offset, size_t length, bool* complete);
+
+// Brings the range (as far as the file goes) into the page cache, in folios as large as the kernel gives: sending
+// from those costs half of what single pages cost, which is all that readahead(2) makes. Waits for the disk.
+// It is a hint: what fails here fails again, and is reported, when the bytes are read.
+void fetch_pages(int fd, uint64_t offset, uint64_t length);
 
 }  // namespace ibexfs
