@@ -2,12 +2,14 @@
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <thread>
 
 #include "test/transport_support.h"
+#include "transport/socket.h"
 
 using namespace ibexfs;
 using namespace ibexfs::test;
@@ -356,4 +358,44 @@ TEST_CASE("connections spread over the serving reactors in turn") {
       return handlers[0].frames == 3 && handlers[1].frames == 3;
     }));
   }
+}
+
+namespace {
+
+std::string congestion_control(int socket) {
+  char name[16] = {};
+  socklen_t length = sizeof(name);
+  return getsockopt(socket, IPPROTO_TCP, TCP_CONGESTION, name, &length) == 0 ? name : "";
+}
+
+uint16_t port_in(const SocketAddress& address) {
+  return address.length > 0 ? address.port() : 0;
+}
+
+}  // namespace
+
+TEST_CASE("on loopback no congestion control paces, at either end") {
+  Loopback net;
+  net.listen();
+  net.connect_both();
+  std::vector<std::string> found;
+  for (int fd = 3; fd < 1024; ++fd) {
+    const bool ours = port_in(local_address(fd)) == net.port() || port_in(peer_address(fd)) == net.port();
+    if (ours) found.push_back(congestion_control(fd));
+  }
+  CHECK(found == std::vector<std::string>{"reno", "reno", "reno"});  // listener, and both ends of the connection
+}
+
+TEST_CASE("addresses beyond loopback keep the machine's congestion control") {
+  for (const char* host : {"192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"}) {
+    const auto address = parse_address(host, 1);
+    REQUIRE(address.ok());
+    CHECK_FALSE(address.value().is_loopback());
+    const UniqueFd socket(::socket(address.value().family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+    REQUIRE(socket);
+    const std::string before = congestion_control(socket.get());
+    set_loopback_options(socket.get(), address.value());
+    CHECK(congestion_control(socket.get()) == before);
+  }
+  for (const char* host : {"127.0.0.1", "127.8.9.10", "::1"}) CHECK(parse_address(host, 1).value().is_loopback());
 }

@@ -25,6 +25,7 @@ Result<std::shared_ptr<Connection>> connect_tcp(Reactor& reactor, ConnectionId i
   if (!socket) return Status::from_errno(errno, "socket to connect to " + peer);
   Status status = set_stream_options(socket.get(), limits);
   if (!status.ok()) return status;
+  set_loopback_options(socket.get(), address.value());
   int error = 0;
   if (connect(socket.get(), address.value().get(), address.value().length) != 0 && errno != EINPROGRESS) error = errno;
   auto connection = std::make_shared<TcpConnection>(id, peer, std::move(socket),

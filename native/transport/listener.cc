@@ -140,6 +140,7 @@ Result<std::unique_ptr<Listener>> Listener::listen(Reactor& accepting, std::vect
   // A daemon that starts again gets its port back while connections of its last life are in TIME_WAIT.
   const int yes = 1;
   setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+  set_loopback_options(socket.get(), address.value());  // what is accepted inherits them
   if (bind(socket.get(), address.value().get(), address.value().length) != 0 || ::listen(socket.get(), kBacklog) != 0) {
     return Status::from_errno(errno, what);
   }

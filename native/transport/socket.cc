@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 
 namespace ibexfs {
 
@@ -18,6 +19,11 @@ uint16_t SocketAddress::port() const {
   if (family() == AF_INET) port = reinterpret_cast<const sockaddr_in*>(&storage)->sin_port;
   if (family() == AF_INET6) port = reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_port;
   return ntohs(port);
+}
+
+bool SocketAddress::is_loopback() const {
+  if (family() == AF_INET) return ntohl(reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+  return family() == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_addr);
 }
 
 Result<SocketAddress> parse_address(const std::string& host, uint16_t port) {
@@ -57,6 +63,12 @@ SocketAddress peer_address(int socket) {
   address.length = sizeof(address.storage);
   if (getpeername(socket, address.get(), &address.length) != 0) address.length = 0;
   return address;
+}
+
+void set_loopback_options(int socket, const SocketAddress& address) {
+  // The one that every kernel has and everybody may choose. Where it is refused all the same, only speed is lost.
+  constexpr std::string_view kUnpaced = "reno";
+  if (address.is_loopback()) setsockopt(socket, IPPROTO_TCP, TCP_CONGESTION, kUnpaced.data(), kUnpaced.size());
 }
 
 Status set_stream_options(int socket, const TransportLimits& limits) {
