@@ -6,7 +6,7 @@ export interface Figure {
   readonly value: number;
   /** What it is held against, in the same run; absent for an absolute bound. */
   readonly limit?: { readonly name: string; readonly value: number };
-  /** value / limit (or value itself) must be at least, or at most, this. */
+  /** value / limit (or value itself) must be at least, or at most, this; empty: measured only. */
   readonly goal: { readonly atLeast?: number; readonly atMost?: number };
   /** Largest share of stolen CPU time among the runs that count. */
   readonly stolenPercent: number;
@@ -28,14 +28,19 @@ export function holds(figure: Figure): boolean {
 const short = (value: number): string =>
   value >= 1000 ? Math.round(value).toLocaleString('en-US') : value >= 100 ? value.toFixed(0) : value.toPrecision(3);
 
+function goalText({ goal }: Figure): string {
+  if (goal.atLeast !== undefined) return `>= ${goal.atLeast}`;
+  return goal.atMost !== undefined ? `<= ${goal.atMost}` : '-';
+}
+
 export function table(figures: readonly Figure[]): string {
   const rows = figures.map((figure) => [
     figure.name,
     `${short(figure.value)} ${figure.unit}`,
     figure.limit === undefined ? '-' : `${figure.limit.name} ${short(figure.limit.value)}`,
     figure.limit === undefined ? '-' : ratioOf(figure).toFixed(2),
-    figure.goal.atLeast !== undefined ? `>= ${figure.goal.atLeast}` : `<= ${figure.goal.atMost}`,
-    holds(figure) ? 'ok' : 'SHORT',
+    goalText(figure),
+    goalText(figure) === '-' ? '' : holds(figure) ? 'ok' : 'SHORT',
     `${figure.stolenPercent.toFixed(1)} %${figure.stolenPercent > STOLEN_PERCENT_MAX ? ' disturbed' : ''}`,
   ]);
   const head = ['figure', 'ibexfs', 'limit', 'ratio', 'goal', '', 'stolen'];
