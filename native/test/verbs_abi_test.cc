@@ -152,8 +152,6 @@ SAME(Context, device, ibv_context, device);
 SAME(Context, ops, ibv_context, ops);
 SAME(Context, async_fd, ibv_context, async_fd);
 
-SAME_VALUE(kNodeChannelAdapter, IBV_NODE_CA);
-SAME_VALUE(kNodeRdmaNic, IBV_NODE_RNIC);
 SAME_VALUE(kTransportInfiniband, IBV_TRANSPORT_IB);
 SAME_VALUE(kTransportIwarp, IBV_TRANSPORT_IWARP);
 SAME_VALUE(kAtomicNone, IBV_ATOMIC_NONE);
@@ -164,7 +162,7 @@ SAME_VALUE(kPortFlagGrhRequired, IBV_QPF_GRH_REQUIRED);
 SAME_VALUE(kGidTypeInfiniband, IBV_GID_TYPE_IB);
 SAME_VALUE(kGidTypeRoceV1, IBV_GID_TYPE_ROCE_V1);
 SAME_VALUE(kGidTypeRoceV2, IBV_GID_TYPE_ROCE_V2);
-SAME_VALUE(kForkUnneeded, IBV_FORK_UNNEEDED);
+SAME_VALUE(kForkDisabled, IBV_FORK_DISABLED);
 SAME_VALUE(kAccessLocalWrite, IBV_ACCESS_LOCAL_WRITE);
 SAME_VALUE(kAccessRemoteWrite, IBV_ACCESS_REMOTE_WRITE);
 SAME_VALUE(kAccessRemoteRead, IBV_ACCESS_REMOTE_READ);

@@ -29,7 +29,6 @@ struct StubEntry {
     current->list_.clear();
     for (const std::string& name : current->device_names) {
       abi::Device device{};
-      device.node_type = abi::kNodeChannelAdapter;
       std::strncpy(device.name, name.c_str(), sizeof device.name - 1);
       std::strncpy(device.dev_name, "uverbs0", sizeof device.dev_name - 1);
       current->devices_.push_back(device);

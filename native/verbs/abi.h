@@ -30,8 +30,6 @@ union Gid {
 
 // ---- devices and ports
 
-inline constexpr int kNodeChannelAdapter = 1;
-inline constexpr int kNodeRdmaNic = 4;
 inline constexpr int kTransportInfiniband = 0;  // RoCE as well
 inline constexpr int kTransportIwarp = 1;
 
@@ -84,8 +82,7 @@ struct DeviceAttributes {
 };
 
 inline constexpr int kPortActive = 4;
-inline constexpr uint8_t kLinkLayerUnspecified = 0;  // older drivers, InfiniBand
-inline constexpr uint8_t kLinkLayerInfiniband = 1;
+inline constexpr uint8_t kLinkLayerInfiniband = 1;  // or 0, of older drivers
 inline constexpr uint8_t kLinkLayerEthernet = 2;
 inline constexpr uint8_t kPortFlagGrhRequired = 1;
 
@@ -127,7 +124,7 @@ struct GidEntry {
   uint32_t ndev_ifindex;
 };
 
-inline constexpr int kForkUnneeded = 2;
+inline constexpr int kForkDisabled = 0;
 
 // ---- memory
 

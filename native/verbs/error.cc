@@ -21,7 +21,9 @@ constexpr std::array<StatusText, 22> kStatusTexts{{
     {"success", StatusCode::kOk, ""},
     {"local length error", StatusCode::kInvalid,
      "a message is longer than the receive that was posted for it, or than the port allows"},
-    {"local queue pair operation error", StatusCode::kInvalid, "the request is malformed for this queue pair"},
+    {"local queue pair operation error", StatusCode::kInvalid,
+     "the request does not suit the queue pair; soft-RoCE says so too of local memory that is not registered in this protection "
+     "domain, or of a receive too short for the message"},
     {"local EE context operation error", StatusCode::kIoError, ""},
     {"local protection error", StatusCode::kAccessDenied,
      "a local range is not inside of memory registered in this protection domain"},
@@ -33,7 +35,8 @@ constexpr std::array<StatusText, 22> kStatusTexts{{
      "the peer's receive is too short for the message, or the peer allows no such operation"},
     {"remote access error", StatusCode::kAccessDenied,
      "the peer's key is wrong or no longer valid, the range is not inside of what it exposed, or it gave no such right"},
-    {"remote operation error", StatusCode::kIoError, "the peer could not complete the operation; its log says why"},
+    {"remote operation error", StatusCode::kIoError,
+     "the peer could not complete the operation: its receive was too short, or its log says why"},
     {"retries exceeded", StatusCode::kTimedOut,
      "the peer does not answer: it is down, its queue pair is not ready, a firewall drops UDP port 4791, or the addresses belong "
      "to networks without a route between them"},

@@ -148,9 +148,8 @@ std::shared_ptr<Library> Library::open(const char* file) {
   }
   // Before anything is registered: a child process between fork and exec must not take registered pages along by
   // copy-on-write. Kernels since 5.12 copy such pages at fork; only before must the library mark them.
-  constexpr int kForkDisabled = 0;
   const VerbsTable& verbs = library->table_;
-  const bool needed = verbs.is_fork_initialized == nullptr || verbs.is_fork_initialized() == kForkDisabled;
+  const bool needed = verbs.is_fork_initialized == nullptr || verbs.is_fork_initialized() == abi::kForkDisabled;
   if (needed && verbs.fork_init != nullptr) verbs.fork_init();
   return library;
 }
