@@ -1,7 +1,9 @@
 // What lives how long: children keep parents, memory outlives the adapter's use of it, refusals leak rather than free.
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "test/verbs_stub.h"
 
@@ -159,6 +161,19 @@ TEST_CASE("each verb that makes something names itself when it fails") {
   CHECK(CompletionQueue::create(channel, 10).status().message().starts_with("ibv_create_cq on stub0, 10 entries"));
   CHECK(CompletionChannel::create(stub.device).status().message().starts_with("ibv_create_comp_channel on stub0"));
   CHECK(stub.library->live().memory_regions == 0);
+}
+
+TEST_CASE("a registration that the kernel refuses names the limit on locked memory") {
+  StubDevice stub;
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_MEMLOCK, &before) == 0);
+  const rlimit low{64 << 10, before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_MEMLOCK, &low) == 0);
+  stub.stub.failures["reg_mr"] = ENOMEM;
+  const Status status = RegisteredArena::create(stub.domain(), 1U << 20, {}).status();
+  REQUIRE(setrlimit(RLIMIT_MEMLOCK, &before) == 0);
+  CHECK(status.code() == StatusCode::kNoMemory);
+  CHECK(status.message().find("this process may lock 64 KiB of memory: raise the limit") != std::string::npos);
 }
 
 TEST_CASE("memory is registered in regions that the device can have") {

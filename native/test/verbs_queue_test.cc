@@ -422,6 +422,30 @@ TEST_CASE("poll, arm, poll, sleep: no completion is slept over, one event per ar
   CHECK(queue->channel().take_events().ok());
 }
 
+TEST_CASE("what comes in between the last poll and the arming raises no event, and is found all the same") {
+  StubDevice stub;
+  const auto queue = stub.queue(20);
+  const auto pair = stub.connected(queue, small_settings());
+  REQUIRE(pair->post(SendRequest{}).ok());
+  stub.stub.before_arming = [&] { stub.stub.execute_sends(pair->number(), 1); };
+  CHECK(harvest(*queue).size() == 1);
+  CHECK_FALSE(stub.stub.before_arming);
+}
+
+TEST_CASE("a receive that was passed over counts as unknown, not as empty") {
+  StubDevice stub;
+  const auto queue = stub.queue(20);
+  const auto pair = stub.connected(queue, small_settings());
+  std::vector<ReceiveRequest> receives(2);
+  CHECK(pair->post_receives(receives).ok());
+  stub.stub.pair(pair->number()).receives.pop_front();
+  stub.stub.execute_receive(pair->number(), 10);
+  const auto completions = harvest(*queue);
+  REQUIRE(completions.size() == 2);
+  CHECK(completions[0].status == CompletionStatus::kFlushed);
+  CHECK(completions[1].bytes == 10);
+}
+
 TEST_CASE("events are acknowledged in batches, and all before the queue is destroyed") {
   StubDevice stub;
   auto queue = stub.queue(20);

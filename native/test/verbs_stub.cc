@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace ibexfs::test {
 
@@ -226,6 +227,7 @@ struct StubEntry {
   }
   static int req_notify_cq(abi::CompletionQueue* raw, int) {
     if (current->fails("req_notify_cq")) return errno;
+    if (current->before_arming) std::exchange(current->before_arming, nullptr)();
     current->queue_of(raw).armed = true;
     return 0;
   }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -69,6 +70,9 @@ class StubVerbs {
   // An event that nothing caused.
   void raise_event(verbs::abi::CompletionQueue* queue);
   void raise_async(verbs::abi::AsyncEvent event);
+
+  // Runs within the next arming, before it takes effect: for what comes in just then.
+  std::function<void()> before_arming;
 
   // What went on.
   std::vector<std::string> calls;   // verbs of making and destroying, in order

@@ -243,9 +243,9 @@ bool QueuePair::complete(const WorkRequestId& id, const abi::WorkCompletion& ent
     completion.operation = slot.operation;
     completion.queue_pair_number = descriptor_.queue_pair_number;
     completion.keep = std::move(slot.keep);
-    // Requests complete in order. One without a report of its own that precedes a success was one; what precedes a failure
-    // may have been, or not.
-    completion.status = own || ok ? status : CompletionStatus::kFlushed;
+    // Sends complete in order. One without a report of its own that precedes a success was one; what precedes a failure
+    // may have been, or not. Receives all report, so one that was passed over is unknown as well.
+    completion.status = own || (ok && !id.receive) ? status : CompletionStatus::kFlushed;
     if (!own) continue;
     completion.vendor_error = ok ? 0 : entry.vendor_err;
     if (!ok || !id.receive) continue;
