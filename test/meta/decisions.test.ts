@@ -182,7 +182,11 @@ t.test('placement', async (t) => {
 
 t.test('a request is served by who has the target in the newest map that either side knows', async (t) => {
   const [target, here, there] = [7 as TargetId, 3 as NodeId, 4 as NodeId];
-  const map = (version: number, node: NodeId) => ({ ...clusterMap(0), version, targets: [{ ...clusterMap(1).targets[0]!, id: target, node }] });
+  const map = (version: number, node: NodeId) => ({
+    ...clusterMap(0),
+    version,
+    targets: [{ ...clusterMap(1).targets[0]!, id: target, node }],
+  });
   const stale = { code: 'ESTALE', kind: 'ERR_STALE_MAP' };
   const assignment = new Assignment(target, 10);
   t.throws(() => assignment.check(9), stale);
