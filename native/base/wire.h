@@ -228,7 +228,7 @@ static_assert(offsetof(FrameHeader, sequence) == 40);
 static_assert(offsetof(FrameHeader, flags) == 48);
 static_assert(offsetof(FrameHeader, header_crc) == 60);
 
-// Body of a chunk request. A chunk file is named by (fid, column) on a target; offset and length are bytes inside the chunk file. For truncate, offset is the new size. remoteAddress and remoteKey name the client's registered buffer where the frames travel over queue pairs, and are 0 over TCP.
+// Body of a chunk request. A chunk file is named by (fid, column) on a target; offset and length are bytes inside the chunk file. For truncate, offset is the new size. syncStamp is for sync: of the oldest write to the chunk that the caller does not know to be durable, 0 when it has none. remoteAddress and remoteKey name the client's registered buffer where the frames travel over queue pairs, and are 0 over TCP.
 struct __attribute__((packed)) ChunkRequest {
   uint32_t target{};
   uint32_t column{};
@@ -241,7 +241,7 @@ struct __attribute__((packed)) ChunkRequest {
   uint64_t remote_address{};
   uint32_t remote_key{};
   uint32_t group_epoch{};
-  uint64_t reserved{};
+  uint64_t sync_stamp{};
 };
 static_assert(sizeof(ChunkRequest) == 64);
 static_assert(offsetof(ChunkRequest, target) == 0);
@@ -255,19 +255,21 @@ static_assert(offsetof(ChunkRequest, flags) == 36);
 static_assert(offsetof(ChunkRequest, remote_address) == 40);
 static_assert(offsetof(ChunkRequest, remote_key) == 48);
 static_assert(offsetof(ChunkRequest, group_epoch) == 52);
+static_assert(offsetof(ChunkRequest, sync_stamp) == 56);
 
-// Body of a chunk response: bytes moved, and the chunk file's size and allocated 512-byte blocks after the operation (stat only; otherwise 0).
+// Body of a chunk response: bytes moved, and the chunk file's size and allocated 512-byte blocks after the operation (stat only; otherwise 0). syncStamp: for write and sync, which failures of syncs the caller need not be told any more (native/chunks/sync_failures.h).
 struct __attribute__((packed)) ChunkResponse {
   uint32_t bytes{};
   uint32_t reserved{};
   uint64_t chunk_size{};
   uint64_t chunk_blocks{};
-  uint64_t reserved2{};
+  uint64_t sync_stamp{};
 };
 static_assert(sizeof(ChunkResponse) == 32);
 static_assert(offsetof(ChunkResponse, bytes) == 0);
 static_assert(offsetof(ChunkResponse, chunk_size) == 8);
 static_assert(offsetof(ChunkResponse, chunk_blocks) == 16);
+static_assert(offsetof(ChunkResponse, sync_stamp) == 24);
 
 // Start of every record in the event ring and the command buffer. length counts the whole record including this header and padding to 8 bytes.
 struct __attribute__((packed)) RingRecord {

@@ -63,6 +63,12 @@ bool ChunkCall::changes_chunk() const {
          request_.operation == wire::ChunkOperation::kRemove;
 }
 
+std::optional<ChunkFile::Gate> ChunkCall::gate() const {
+  if (changes_chunk()) return ChunkFile::Gate::kChanges;
+  if (request_.operation == wire::ChunkOperation::kSync) return ChunkFile::Gate::kSyncs;
+  return std::nullopt;
+}
+
 void ChunkCall::start() {
   if (!accepted() || handler_.is_stopping()) {
     core_->refused.fetch_add(1, std::memory_order_relaxed);
@@ -72,13 +78,13 @@ void ChunkCall::start() {
   handler_.call_started();
   target_->begin(request_.operation);
   file_ = core_->files.pin(target_->store(), request_.name);
-  if (changes_chunk()) {
+  if (const auto gated = gate()) {
     ticket_.begin = request_.offset;
     ticket_.end = request_.offset + request_.length;
     ticket_.mode = request_.operation == wire::ChunkOperation::kWrite ? write_mode() : ChunkGate::Mode::kExclusive;
     // Set before the gate has it: another reactor may open the gate at once.
     self_ = shared_from_this();
-    if (!file_->enter(&ticket_)) return;
+    if (!file_->enter(*gated, &ticket_)) return;
     const std::shared_ptr<ChunkCall> self = std::move(self_);
     run();
     return;
@@ -90,6 +96,8 @@ void ChunkCall::run() {
   step_ = Step::kDisk;
   // At the gate by now: a later change of the same client waits behind this one, or has ended its session before.
   if (peer_->is_closed()) return complete(-ECANCELED);
+  // Before the first byte: what fails from here on may have been this write's.
+  if (request_.operation == wire::ChunkOperation::kWrite) sync_stamp_ = target_->sync_failures().stamp();
   switch (request_.operation) {
     case wire::ChunkOperation::kRead:
       return run_read();
@@ -141,6 +149,7 @@ void ChunkCall::finish(int64_t result) {
 }
 
 void ChunkCall::complete(int64_t result) {
+  if (request_.operation == wire::ChunkOperation::kSync) return complete_sync(result);
   if (changes_chunk()) leave_gate();
   if (result < 0) return fail(static_cast<int>(-result));
   const bool moves = request_.operation == wire::ChunkOperation::kRead || request_.operation == wire::ChunkOperation::kWrite;
@@ -148,7 +157,7 @@ void ChunkCall::complete(int64_t result) {
 }
 
 void ChunkCall::leave_gate() {
-  ChunkGate::Ticket* next = file_->leave(&ticket_);
+  ChunkGate::Ticket* next = file_->leave(*gate(), &ticket_);
   while (next != nullptr) {
     ChunkCall* admitted = static_cast<GateTicket*>(next)->call;
     next = next->next;  // read first: the call may be gone once it is awake
@@ -174,6 +183,7 @@ void ChunkCall::answer(StatusCode status, uint32_t bytes, const ChunkAttributes&
   response.bytes = bytes;
   response.chunk_size = attributes.size;
   response.chunk_blocks = attributes.blocks;
+  response.sync_stamp = sync_stamp_;
   frame.body = FrameBody::of(response);
   if (request_.operation == wire::ChunkOperation::kRead && bytes > 0) {
     if (pipe_ != nullptr) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "base/buffer_pool.h"
 #include "chunks/chunk_core.h"
@@ -41,6 +42,8 @@ class ChunkCall final : public DiskJob, public std::enable_shared_from_this<Chun
   enum class Step : uint8_t { kGate, kDisk, kSecond };
 
   bool changes_chunk() const;
+  // The gate it passes; nullopt: none, it runs beside everything.
+  std::optional<ChunkFile::Gate> gate() const;
   void run();
   void submit(DiskJob::Kind kind);
   void complete(int64_t result);
@@ -73,6 +76,7 @@ class ChunkCall final : public DiskJob, public std::enable_shared_from_this<Chun
   void run_sync();
   void finish_sync(int64_t result);
   int64_t sync_blocking();
+  void complete_sync(int64_t result);
   int64_t stat_blocking();
   int64_t truncate_blocking();
   int64_t remove_blocking();
@@ -97,6 +101,7 @@ class ChunkCall final : public DiskJob, public std::enable_shared_from_this<Chun
   size_t read_bytes_ = 0;  // in buffer_, before the engine's part
   ReadAhead ahead_;
   ChunkAttributes attributes_;
+  uint64_t sync_stamp_ = 0;  // for the answer
 };
 
 }  // namespace ibexfs

@@ -86,14 +86,14 @@ bool ChunkFile::was_unlinked_behind(const std::shared_ptr<ChunkDescriptors>& des
   return this->descriptors() == descriptors && fstat(descriptors->cached.get(), &attributes) == 0 && attributes.st_nlink == 0;
 }
 
-bool ChunkFile::enter(ChunkGate::Ticket* ticket) {
+bool ChunkFile::enter(Gate which, ChunkGate::Ticket* ticket) {
   const std::lock_guard lock(mutex_);
-  return gate_.enter(ticket);
+  return (which == Gate::kSyncs ? syncs_ : changes_).enter(ticket);
 }
 
-ChunkGate::Ticket* ChunkFile::leave(ChunkGate::Ticket* ticket) {
+ChunkGate::Ticket* ChunkFile::leave(Gate which, ChunkGate::Ticket* ticket) {
   const std::lock_guard lock(mutex_);
-  return gate_.leave(ticket);
+  return (which == Gate::kSyncs ? syncs_ : changes_).leave(ticket);
 }
 
 bool ChunkFile::is_first_read(uint64_t offset, uint64_t length, std::chrono::steady_clock::time_point now) {

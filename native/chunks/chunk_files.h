@@ -61,8 +61,11 @@ class ChunkFile {
   // The open file has no name any more, and it was not remove() that took it.
   bool was_unlinked_behind(const std::shared_ptr<ChunkDescriptors>& descriptors);
 
-  bool enter(ChunkGate::Ticket* ticket);
-  ChunkGate::Ticket* leave(ChunkGate::Ticket* ticket);
+  // Changes have a gate, and syncs one of their own: the kernel tells a failure to one of several that run at a
+  // time, so the others must not be judged before it.
+  enum class Gate : uint8_t { kChanges, kSyncs };
+  bool enter(Gate which, ChunkGate::Ticket* ticket);
+  ChunkGate::Ticket* leave(Gate which, ChunkGate::Ticket* ticket);
 
   // Whether nobody has read this range past the page cache lately; from now on somebody has. Ranges that are
   // read again soon are shared by several readers and worth a place in the page cache.
@@ -80,7 +83,8 @@ class ChunkFile {
   std::mutex open_mutex_;
   mutable std::mutex mutex_;  // guards the members below; never held across a system call
   std::shared_ptr<ChunkDescriptors> descriptors_;
-  ChunkGate gate_;
+  ChunkGate changes_;
+  ChunkGate syncs_;
   uint64_t read_expected_ = 0;
   uint64_t read_ahead_end_ = 0;
   uint32_t read_streak_ = 0;

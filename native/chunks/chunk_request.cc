@@ -12,9 +12,9 @@ bool is_known(uint16_t operation) {
 }
 
 // What this version does not use must be zero, so that a later one can give it a meaning.
-bool unused_are_zero(const wire::ChunkRequest& request) {
+bool unused_are_zero(wire::ChunkOperation operation, const wire::ChunkRequest& request) {
   return request.flags == 0 && request.remote_address == 0 && request.remote_key == 0 && request.group_epoch == 0 &&
-         request.reserved == 0 && request.fid_version == 0;
+         request.fid_version == 0 && (request.sync_stamp == 0 || operation == wire::ChunkOperation::kSync);
 }
 
 bool lengths_fit(wire::ChunkOperation operation, const wire::ChunkRequest& request, uint32_t data_length) {
@@ -40,13 +40,15 @@ CheckedRequest check_chunk_request(const wire::FrameHeader& header, Bytes body) 
     return checked;
   }
   checked.operation = static_cast<wire::ChunkOperation>(header.operation);
-  if (!unused_are_zero(request) || !lengths_fit(checked.operation, request, header.data_length)) return checked;
+  if (!unused_are_zero(checked.operation, request) || !lengths_fit(checked.operation, request, header.data_length))
+    return checked;
   if (request.column >= kColumnsMax || request.offset >= kChunkBytesMax || request.length > kChunkBytesMax - 1 - request.offset)
     return checked;
   checked.target = request.target;
   checked.name = {{request.fid_sequence, request.fid_object, 0}, request.column};
   checked.offset = request.offset;
   checked.length = request.length;
+  checked.sync_stamp = request.sync_stamp;
   checked.verdict = StatusCode::kOk;
   return checked;
 }

@@ -20,7 +20,8 @@ struct CheckedRequest {
   uint32_t target = 0;
   ChunkName name;
   uint64_t offset = 0;
-  uint32_t length = 0;  // of the data of a read or write; 0 otherwise
+  uint32_t length = 0;      // of the data of a read or write; 0 otherwise
+  uint64_t sync_stamp = 0;  // of a sync
 };
 
 CheckedRequest check_chunk_request(const wire::FrameHeader& header, Bytes body);

@@ -40,6 +40,19 @@ void ChunkCall::finish_sync(int64_t result) {
   submit(Kind::kCall);
 }
 
+void ChunkCall::complete_sync(int64_t result) {
+  if (result == -ECANCELED) {
+    leave_gate();
+    return fail(ECANCELED);
+  }
+  const SyncFailures::Verdict verdict = target_->sync_failures().judge(request_.name, request_.sync_stamp, result < 0);
+  sync_stamp_ = verdict.stamp;
+  leave_gate();
+  if (result < 0) return fail(static_cast<int>(-result));
+  // Another's sync has met it and reported the fault.
+  answer(verdict.failed ? StatusCode::kIoError : StatusCode::kOk, 0, {});
+}
+
 // Data first, then the entries that lead to it.
 int64_t ChunkCall::sync_blocking() {
   if (step_ == Step::kDisk) {
@@ -50,7 +63,10 @@ int64_t ChunkCall::sync_blocking() {
   }
   // Somebody deleted the file below us: what was written to it is lost, and saying so is all there is to do.
   if (file_->was_unlinked_behind(descriptors_)) return -ESTALE;
-  return target_->store()->make_entry_durable(request_.name, descriptors_->stamp);
+  const int entered = target_->store()->make_entry_durable(request_.name, descriptors_->stamp);
+  // The folder's other chunks have been told that they are in it, or will be by a sync that succeeds.
+  if (entered < 0) target_->sync_failures().all_failed();
+  return entered;
 }
 
 int64_t ChunkCall::truncate_blocking() {

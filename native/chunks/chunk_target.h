@@ -13,6 +13,7 @@
 #include "base/event_sink.h"
 #include "chunks/chunk_statistics.h"
 #include "chunks/chunk_store.h"
+#include "chunks/sync_failures.h"
 
 namespace ibexfs {
 
@@ -38,6 +39,8 @@ class ChunkTarget {
   // A disk operation failed: tells TypeScript which chunk, where and why, at most once a second.
   void report_fault(int error_number, const char* operation, const ChunkName& name);
 
+  SyncFailures& sync_failures() { return sync_failures_; }
+
   ChunkTargetStatistics statistics() const;
 
  private:
@@ -58,6 +61,7 @@ class ChunkTarget {
   std::atomic<bool> awaited_{false};
   std::mutex idle_mutex_;
   std::condition_variable idle_;
+  SyncFailures sync_failures_;
   std::atomic<uint64_t> faults_{0};
   std::mutex fault_mutex_;
   std::chrono::steady_clock::time_point next_report_{};

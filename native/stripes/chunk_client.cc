@@ -73,6 +73,7 @@ struct ChunkClient::Core final : FrameHandler, std::enable_shared_from_this<Core
   std::vector<std::shared_ptr<TargetQueue>> all_targets() const;
 
   void submit(PendingCallPointer call);
+  void operate(PendingCallPointer call, uint32_t timeout_ms);
   void pump(TargetQueue& target, const Connection* own_reactor);
   void request_route(TargetQueue& target);
   bool was_closed(ConnectionId id);
@@ -125,6 +126,14 @@ void ChunkClient::Core::submit(PendingCallPointer call) {
   }
   arm_timer();
   pump(*target, nullptr);
+}
+
+void ChunkClient::Core::operate(PendingCallPointer call, uint32_t timeout_ms) {
+  uint32_t usual_ms = options.io_timeout_ms;
+  if (call->operation == wire::ChunkOperation::kSync)
+    usual_ms = options.sync_timeout_ms == 0 ? usual_ms * 6 : options.sync_timeout_ms;
+  call->timeout = std::chrono::milliseconds(timeout_ms == 0 ? usual_ms : timeout_ms);
+  submit(std::move(call));
 }
 
 // Sends what has a route and room. `own_reactor`: a connection on whose driving thread this runs; its
@@ -337,11 +346,16 @@ void ChunkClient::operate(wire::ChunkOperation operation, const ChunkAddress& ch
   call->chunk = chunk;
   call->offset = size;
   call->done = std::move(done);
-  const ChunkClientOptions& options = core_->options;
-  uint32_t usual_ms = options.io_timeout_ms;
-  if (operation == wire::ChunkOperation::kSync) usual_ms = options.sync_timeout_ms == 0 ? usual_ms * 6 : options.sync_timeout_ms;
-  call->timeout = std::chrono::milliseconds(timeout_ms == 0 ? usual_ms : timeout_ms);
-  core_->submit(std::move(call));
+  core_->operate(std::move(call), timeout_ms);
+}
+
+void ChunkClient::sync(const ChunkAddress& chunk, uint64_t sync_stamp, ChunkDone done) {
+  auto call = std::make_unique<PendingCall>();
+  call->operation = wire::ChunkOperation::kSync;
+  call->chunk = chunk;
+  call->sync_stamp = sync_stamp;
+  call->done = std::move(done);
+  core_->operate(std::move(call), 0);
 }
 
 void ChunkClient::close() {

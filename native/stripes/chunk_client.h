@@ -52,6 +52,7 @@ struct ChunkOutcome {
   uint32_t bytes = 0;         // moved by read or write
   uint64_t chunk_size = 0;    // stat
   uint64_t chunk_blocks = 0;  // stat: allocated 512-byte blocks
+  uint64_t sync_stamp = 0;    // write and sync, also one that failed: for the next sync; 0: none came
 };
 
 // Runs once, on whichever thread completes the request, without locks held; it may start new requests.
@@ -85,6 +86,8 @@ class ChunkClient {
   // A read ends with the bytes there are: fewer than asked at the end of the chunk file, 0 where there is none.
   void read(const ChunkAddress& chunk, uint64_t offset, std::span<uint8_t> into, std::shared_ptr<void> owner, ChunkDone done);
   void write(const ChunkAddress& chunk, uint64_t offset, Bytes data, std::shared_ptr<const void> owner, ChunkDone done);
+  // sync_stamp: what came with the oldest write that is not durable yet, or with the sync that failed last; 0: none.
+  void sync(const ChunkAddress& chunk, uint64_t sync_stamp, ChunkDone done);
   // truncate, stat, sync, remove; `size` is the new size for truncate. timeout_ms 0: that of the options.
   void operate(wire::ChunkOperation operation, const ChunkAddress& chunk, uint64_t size, uint32_t timeout_ms, ChunkDone done);
 

@@ -88,7 +88,7 @@ void FileTable::Core::run_write(FileOperation* operation) {
                  [part](const ChunkOutcome& outcome) {
                    // Now, not when it was sent: a sync that runs meanwhile may reach the disk before it. A write
                    // that failed may have been done all the same.
-                   part.operation->file->column_written(part.column);
+                   part.operation->file->column_written(part.column, outcome.sync_stamp);
                    if (outcome.status != StatusCode::kOk) part.operation->fail(outcome.status, outcome.target);
                    part.operation->table->piece_done(part.operation);
                  });
@@ -104,16 +104,17 @@ void FileTable::Core::run_sync(FileOperation* operation) {
   if (columns.empty()) return end(operation, operation->outcome());
   operation->pieces_left = static_cast<uint32_t>(columns.size());
   for (const OpenFile::UnsyncedColumn& covered : columns) {
-    client.operate(wire::ChunkOperation::kSync, {keep->layout.targets[covered.column], covered.column, keep->fid}, 0, 0,
-                   [operation, covered](const ChunkOutcome& outcome) {
-                     // Nothing was ever written to a chunk that is not there: all of it is durable.
-                     if (outcome.status == StatusCode::kOk || outcome.status == StatusCode::kNoEntry) {
-                       operation->file->column_synced(covered);
-                     } else {
-                       operation->fail(outcome.status, outcome.target);
-                     }
-                     operation->table->piece_done(operation);
-                   });
+    client.sync({keep->layout.targets[covered.column], covered.column, keep->fid}, covered.sync_stamp,
+                [operation, covered](const ChunkOutcome& outcome) {
+                  // Nothing was ever written to a chunk that is not there: all of it is durable.
+                  if (outcome.status == StatusCode::kOk || outcome.status == StatusCode::kNoEntry) {
+                    operation->file->column_synced(covered);
+                  } else {
+                    operation->file->column_failed(covered, outcome.sync_stamp);
+                    operation->fail(outcome.status, outcome.target);
+                  }
+                  operation->table->piece_done(operation);
+                });
   }
 }
 

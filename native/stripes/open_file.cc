@@ -92,24 +92,33 @@ void OpenFile::change_all_columns() {
   for (Column& column : columns_) ++column.written;
 }
 
-void OpenFile::column_written(uint32_t column) {
+void OpenFile::column_written(uint32_t column, uint64_t sync_stamp) {
   const std::lock_guard lock(mutex_);
   ++columns_[column].written;
+  if (columns_[column].sync_stamp == 0) columns_[column].sync_stamp = sync_stamp;
 }
 
 std::vector<OpenFile::UnsyncedColumn> OpenFile::unsynced_columns() const {
   const std::lock_guard lock(mutex_);
   std::vector<UnsyncedColumn> unsynced;
   for (uint32_t column = 0; column < columns_.size(); ++column) {
-    if (columns_[column].written > columns_[column].synced) unsynced.push_back({column, columns_[column].written});
+    const Column& at = columns_[column];
+    if (at.written > at.synced) unsynced.push_back({column, at.written, at.sync_stamp});
   }
   return unsynced;
 }
 
 void OpenFile::column_synced(const UnsyncedColumn& covered) {
   const std::lock_guard lock(mutex_);
-  uint64_t& synced = columns_[covered.column].synced;
-  synced = std::max(synced, covered.written);
+  Column& column = columns_[covered.column];
+  column.synced = std::max(column.synced, covered.written);
+  // Else it stays that of an older write than there is: at worst an error too many.
+  if (column.synced == column.written) column.sync_stamp = 0;
+}
+
+void OpenFile::column_failed(const UnsyncedColumn& covered, uint64_t sync_stamp) {
+  const std::lock_guard lock(mutex_);
+  if (sync_stamp != 0) columns_[covered.column].sync_stamp = sync_stamp;
 }
 
 const OpenFile::Handle* OpenFile::handle(uint32_t opening) const {

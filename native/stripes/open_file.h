@@ -70,15 +70,19 @@ class OpenFile {
   // A write was accepted by write-behind, or has succeeded.
   void written(uint64_t offset, uint64_t length);
   // A request that changes this column has ended, well or not; before the write retires.
-  void column_written(uint32_t column);
+  // `sync_stamp` came with its answer.
+  void column_written(uint32_t column, uint64_t sync_stamp);
   struct UnsyncedColumn {
     uint32_t column;
-    uint64_t written;  // what a sync that starts now will have covered
+    uint64_t written;     // what a sync that starts now will have covered
+    uint64_t sync_stamp;  // to go along with it
   };
   // The columns that a sync has to go to. They stay unsynced until column_synced() says otherwise, so that
   // every sync which starts meanwhile goes to them too.
   std::vector<UnsyncedColumn> unsynced_columns() const;
   void column_synced(const UnsyncedColumn& covered);
+  // It failed, and is told: up to `sync_stamp` all is.
+  void column_failed(const UnsyncedColumn& covered, uint64_t sync_stamp);
 
   // Handles on the file, by numbers that start at 1; 0 when there are too many.
   uint32_t open_handle();
@@ -127,6 +131,9 @@ class OpenFile {
   struct Column {
     uint64_t written = 0;  // changes that have ended
     uint64_t synced = 0;   // how many of them are durable; written == synced: all
+    // Of the oldest write of this opening that is not durable. 0 where there is only what was written before it:
+    // whose failure was for who wrote it.
+    uint64_t sync_stamp = 0;
   };
   std::vector<Column> columns_;
   // As the kernel's errseq_t: failures are counted, and a handle knows up to which it has been told.

@@ -39,6 +39,7 @@ OutgoingFrame TargetQueue::frame_of(const PendingCall& call, uint64_t request_id
   request.fid_version = call.chunk.fid.version;
   request.offset = call.offset;
   request.length = call.length;
+  request.sync_stamp = call.sync_stamp;
   OutgoingFrame frame;
   frame.header.type = static_cast<uint8_t>(wire::FrameType::kChunkRequest);
   frame.header.operation = static_cast<uint16_t>(call.operation);
@@ -200,13 +201,15 @@ ChunkOutcome TargetQueue::outcome_of(const PendingCall& call, const wire::FrameH
   ChunkOutcome outcome;
   outcome.target = id_;
   outcome.status = static_cast<StatusCode>(header.status);
-  if (!(outcome.status == StatusCode::kOk)) return outcome;
-  if (body.size() < sizeof(wire::ChunkResponse) || operation_of(header) != call.operation) {
+  const bool whole = body.size() >= sizeof(wire::ChunkResponse) && operation_of(header) == call.operation;
+  wire::ChunkResponse response;
+  if (whole) std::memcpy(&response, body.data(), sizeof(response));
+  outcome.sync_stamp = response.sync_stamp;
+  if (outcome.status != StatusCode::kOk) return outcome;
+  if (!whole) {
     outcome.status = StatusCode::kBadFrame;
     return outcome;
   }
-  wire::ChunkResponse response;
-  std::memcpy(&response, body.data(), sizeof(response));
   outcome.chunk_size = response.chunk_size;
   outcome.chunk_blocks = response.chunk_blocks;
   outcome.bytes = call.operation == wire::ChunkOperation::kRead ? header.data_length : response.bytes;

@@ -19,6 +19,7 @@ struct PendingCall {
   ChunkAddress chunk;
   uint64_t offset = 0;
   uint32_t length = 0;
+  uint64_t sync_stamp = 0;
   uint8_t* into = nullptr;            // read
   const uint8_t* data = nullptr;      // write
   std::shared_ptr<const void> owner;  // of into or data

@@ -10,6 +10,7 @@
 #include "chunks/chunk_name.h"
 #include "chunks/chunk_request.h"
 #include "chunks/chunk_target.h"
+#include "chunks/sync_failures.h"
 #include "test/support.h"
 
 using namespace ibexfs;
@@ -89,7 +90,8 @@ TEST_CASE("each malformed field of a chunk request is refused") {
   CHECK(verdict(Op::kRead, 10, [](Requested& r) { r.request.offset = kChunkBytesMax - 11; }) == StatusCode::kOk);
   CHECK(verdict(Op::kRead, 10, [](Requested& r) { r.request.offset = ~uint64_t{0} - 5; }) == bad);
   CHECK(verdict(Op::kTruncate, 0, [](Requested& r) { r.request.offset = kChunkBytesMax; }) == bad);
-  CHECK(verdict(Op::kRead, 10, [](Requested& r) { r.request.reserved = 1; }) == bad);
+  CHECK(verdict(Op::kRead, 10, [](Requested& r) { r.request.sync_stamp = 1; }) == bad);
+  CHECK(verdict(Op::kSync, 0, [](Requested& r) { r.request.sync_stamp = 1; }) == StatusCode::kOk);
   CHECK(verdict(Op::kRead, 10, [](Requested& r) { r.request.flags = 1; }) == bad);
   CHECK(verdict(Op::kRead, 10, [](Requested& r) { r.request.fid_version = 1; }) == bad);
   CHECK(verdict(Op::kRead, 10, [](Requested& r) { r.request.group_epoch = 1; }) == bad);
@@ -186,4 +188,44 @@ TEST_CASE("read-ahead follows a sequential reader in half windows and leaves oth
     useless += random.note_read(((i * 37) % 100) * (64U << 20), 4096, kWindow).length > 0 ? 1 : 0;
   CHECK(useless == 0);
   CHECK(ChunkFile(nullptr, {}).note_read(0, kStep, 0).length == 0);
+}
+
+TEST_CASE("a failed sync is told once to everybody whose writes are older, and to nobody else") {
+  SyncFailures failures;
+  const ChunkName chunk{{1, 2, 0}, 0};
+  const ChunkName other{{1, 2, 0}, 1};
+  const uint64_t one = failures.stamp();
+  const uint64_t two = failures.stamp();
+  CHECK(one != 0);
+  CHECK_FALSE(failures.judge(chunk, one, false).failed);
+  const auto told = failures.judge(chunk, one, true);
+  CHECK(told.failed);
+  CHECK_FALSE(failures.judge(chunk, told.stamp, false).failed);        // the next sync of who was told
+  CHECK_FALSE(failures.judge(chunk, 0, false).failed);                 // who has written nothing
+  CHECK_FALSE(failures.judge(other, two, false).failed);               // another chunk
+  CHECK_FALSE(failures.judge(chunk, failures.stamp(), false).failed);  // who began to write later
+  const auto late = failures.judge(chunk, two, false);
+  CHECK(late.failed);
+  CHECK_FALSE(failures.judge(chunk, late.stamp, false).failed);
+  CHECK(failures.judge(chunk, 0, true).failed);
+  CHECK(failures.judge(chunk, late.stamp, false).failed);
+
+  const uint64_t before = failures.stamp();
+  failures.all_failed();
+  CHECK(failures.judge(other, before, false).failed);
+  CHECK(failures.size() == 0);
+}
+
+TEST_CASE("failed syncs are kept in bounded memory, and forgotten on the safe side") {
+  SyncFailures failures(8);
+  const uint64_t before = failures.stamp();
+  for (uint32_t object = 1; object <= 100; object++) failures.judge({{1, object, 0}, 0}, 0, true);
+  CHECK(failures.size() == 8);
+  for (uint32_t object = 1; object <= 101; object++) CHECK(failures.judge({{1, object, 0}, 0}, before, false).failed);
+  CHECK_FALSE(failures.judge({{1, 1, 0}, 0}, failures.stamp(), false).failed);
+
+  SyncFailures restarted;
+  CHECK_FALSE(restarted.judge({{1, 1, 0}, 0}, before, false).failed);
+  restarted.judge({{1, 1, 0}, 0}, 0, true);
+  CHECK(restarted.judge({{1, 1, 0}, 0}, failures.stamp(), false).failed);
 }

@@ -156,7 +156,7 @@ TEST_CASE("malformed requests are answered and the connection stays usable") {
   request = TestClient::request(kTarget, name, 0, wire::kChunkDataBytesMax + 1);
   CHECK(client.call(wire::ChunkOperation::kRead, request).status == StatusCode::kBadRequest);
   request = TestClient::request(kTarget, name, 0, 10);
-  request.reserved = 1;
+  request.remote_key = 1;
   CHECK(client.call(wire::ChunkOperation::kRead, request).status == StatusCode::kBadRequest);
   request = TestClient::request(kTarget, name, 0, 10);
   CHECK(client.call(static_cast<wire::ChunkOperation>(99), request).status == StatusCode::kUnknownOperation);

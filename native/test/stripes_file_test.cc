@@ -319,6 +319,38 @@ TEST_CASE("file table: sync makes the written columns durable, and only those, u
   CHECK(peer.count(wire::ChunkOperation::kSync) == 4);
 }
 
+TEST_CASE("file table: a sync says since when its file has data that is not durable") {
+  ScriptedPeer peer;
+  std::atomic<bool> broken{false};
+  std::atomic<uint64_t> brought{0};
+  peer.judge = [&](const ScriptedPeer::Seen& seen) -> std::optional<StatusCode> {
+    if (seen.operation != wire::ChunkOperation::kSync) return std::nullopt;
+    brought = seen.request.sync_stamp;
+    return broken ? std::optional(StatusCode::kIoError) : std::nullopt;
+  };
+  Table table(peer.port());
+  const FileId file = table.open(10, kFile, 1U << 20);
+  const auto write_at = [&](uint64_t stamp) {
+    peer.sync_stamp = stamp;
+    REQUIRE(table.start_write(file, 0, 100, 1).wait().status == StatusCode::kOk);
+  };
+  CHECK(table.sync(file).status == StatusCode::kOk);
+  CHECK(brought == 0);  // nothing of its own
+  write_at(5);
+  write_at(6);
+  broken = true;
+  peer.sync_stamp = 7;
+  CHECK(table.sync(file).status == StatusCode::kIoError);
+  CHECK(brought == 5);  // the oldest
+  write_at(8);
+  broken = false;
+  CHECK(table.sync(file).status == StatusCode::kOk);
+  CHECK(brought == 7);  // what came with the failure
+  write_at(9);
+  CHECK(table.sync(file).status == StatusCode::kOk);
+  CHECK(brought == 9);
+}
+
 TEST_CASE("file table: a sync of a file that was opened with bytes goes to all its columns") {
   ScriptedPeer peer;
   Table table(peer.port());

@@ -37,6 +37,8 @@ class ScriptedPeer {
   uint16_t port() const { return loopback_.port(); }
 
   // Called for every request; a status is the answer instead of doing it.
+  // In every answer.
+  std::atomic<uint64_t> sync_stamp{0};
   std::function<std::optional<StatusCode>(const Seen&)> judge;
   // Changes an answer before it leaves.
   std::function<void(const Seen&, OutgoingFrame&)> distort;
@@ -116,6 +118,7 @@ class ScriptedPeer {
     frame.header.type = static_cast<uint8_t>(wire::FrameType::kChunkResponse);
     frame.header.operation = static_cast<uint16_t>(seen.operation);
     wire::ChunkResponse response;
+    response.sync_stamp = sync_stamp;
     if (const auto refused = judge ? judge(seen) : std::nullopt) {
       frame.header.status = static_cast<uint32_t>(*refused);
       frame.body = FrameBody::of(response);

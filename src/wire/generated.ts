@@ -270,7 +270,7 @@ export function writeFrameHeader(view: DataView, at: number, value: Partial<Fram
   view.setUint32(at + 60, value.headerCrc ?? 0, true);
 }
 
-/** Body of a chunk request. A chunk file is named by (fid, column) on a target; offset and length are bytes inside the chunk file. For truncate, offset is the new size. remoteAddress and remoteKey name the client's registered buffer where the frames travel over queue pairs, and are 0 over TCP. */
+/** Body of a chunk request. A chunk file is named by (fid, column) on a target; offset and length are bytes inside the chunk file. For truncate, offset is the new size. syncStamp is for sync: of the oldest write to the chunk that the caller does not know to be durable, 0 when it has none. remoteAddress and remoteKey name the client's registered buffer where the frames travel over queue pairs, and are 0 over TCP. */
 export interface ChunkRequest {
   target: number;
   column: number;
@@ -283,6 +283,7 @@ export interface ChunkRequest {
   remoteAddress: number;
   remoteKey: number;
   groupEpoch: number;
+  syncStamp: number;
 }
 export const ChunkRequestBytes = 64;
 /** Byte offsets of the fields of ChunkRequest. */
@@ -298,6 +299,7 @@ export const ChunkRequestOffset = {
   remoteAddress: 40,
   remoteKey: 48,
   groupEpoch: 52,
+  syncStamp: 56,
 } as const;
 export function readChunkRequest(view: DataView, at: number): ChunkRequest {
   return {
@@ -312,6 +314,7 @@ export function readChunkRequest(view: DataView, at: number): ChunkRequest {
     remoteAddress: view.getUint32(at + 40, true) + view.getUint32(at + 44, true) * 4294967296,
     remoteKey: view.getUint32(at + 48, true),
     groupEpoch: view.getUint32(at + 52, true),
+    syncStamp: view.getUint32(at + 56, true) + view.getUint32(at + 60, true) * 4294967296,
   };
 }
 export function writeChunkRequest(view: DataView, at: number, value: Partial<ChunkRequest>): void {
@@ -332,15 +335,17 @@ export function writeChunkRequest(view: DataView, at: number, value: Partial<Chu
   view.setUint32(at + 44, Math.floor(remoteAddressValue / 4294967296), true);
   view.setUint32(at + 48, value.remoteKey ?? 0, true);
   view.setUint32(at + 52, value.groupEpoch ?? 0, true);
-  view.setUint32(at + 56, 0, true);
-  view.setUint32(at + 60, 0, true);
+  const syncStampValue = value.syncStamp ?? 0;
+  view.setUint32(at + 56, syncStampValue >>> 0, true);
+  view.setUint32(at + 60, Math.floor(syncStampValue / 4294967296), true);
 }
 
-/** Body of a chunk response: bytes moved, and the chunk file's size and allocated 512-byte blocks after the operation (stat only; otherwise 0). */
+/** Body of a chunk response: bytes moved, and the chunk file's size and allocated 512-byte blocks after the operation (stat only; otherwise 0). syncStamp: for write and sync, which failures of syncs the caller need not be told any more (native/chunks/sync_failures.h). */
 export interface ChunkResponse {
   bytes: number;
   chunkSize: number;
   chunkBlocks: number;
+  syncStamp: number;
 }
 export const ChunkResponseBytes = 32;
 /** Byte offsets of the fields of ChunkResponse. */
@@ -348,12 +353,14 @@ export const ChunkResponseOffset = {
   bytes: 0,
   chunkSize: 8,
   chunkBlocks: 16,
+  syncStamp: 24,
 } as const;
 export function readChunkResponse(view: DataView, at: number): ChunkResponse {
   return {
     bytes: view.getUint32(at, true),
     chunkSize: view.getUint32(at + 8, true) + view.getUint32(at + 12, true) * 4294967296,
     chunkBlocks: view.getUint32(at + 16, true) + view.getUint32(at + 20, true) * 4294967296,
+    syncStamp: view.getUint32(at + 24, true) + view.getUint32(at + 28, true) * 4294967296,
   };
 }
 export function writeChunkResponse(view: DataView, at: number, value: Partial<ChunkResponse>): void {
@@ -365,8 +372,9 @@ export function writeChunkResponse(view: DataView, at: number, value: Partial<Ch
   const chunkBlocksValue = value.chunkBlocks ?? 0;
   view.setUint32(at + 16, chunkBlocksValue >>> 0, true);
   view.setUint32(at + 20, Math.floor(chunkBlocksValue / 4294967296), true);
-  view.setUint32(at + 24, 0, true);
-  view.setUint32(at + 28, 0, true);
+  const syncStampValue = value.syncStamp ?? 0;
+  view.setUint32(at + 24, syncStampValue >>> 0, true);
+  view.setUint32(at + 28, Math.floor(syncStampValue / 4294967296), true);
 }
 
 /** Start of every record in the event ring and the command buffer. length counts the whole record including this header and padding to 8 bytes. */
