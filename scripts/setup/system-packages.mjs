@@ -16,7 +16,7 @@ const file =
   () =>
     paths.some((path) => existsSync(path));
 
-/** Debian package, how to see that it (or an equal) is there, what for. In the order of the levels. */
+/** Debian package, how to see that it (or an equal) is there, what for. */
 const packages = {
   run: [
     ['g++', program('g++'), 'compiles the native part'],
@@ -47,13 +47,27 @@ const packages = {
     ['libfuse3-dev', file('/usr/include/fuse3/fuse_lowlevel.h'), 'builds the pass-through file system'],
     ['pkg-config', program('pkg-config'), 'builds the pass-through file system'],
   ],
+  rdma: [
+    ['qemu-system-x86', program('qemu-system-x86_64'), 'the machine with an RDMA device'],
+    ['busybox-static', program('busybox'), 'starts that machine'],
+    ['cpio', program('cpio'), 'starts that machine'],
+    ['kmod', program('modprobe'), 'loads its kernel modules'],
+    ['iproute2', program('rdma'), 'makes its RDMA device'],
+    [
+      'ibverbs-providers',
+      file('/usr/lib/x86_64-linux-gnu/libibverbs/librxe-rdmav34.so', '/etc/libibverbs.d/rxe.driver'),
+      'libibverbs and its soft-RoCE driver',
+    ],
+    ['ibverbs-utils', program('ibv_devinfo'), 'tests of the RDMA device'],
+    ['perftest', program('ib_write_bw'), 'limits of the RDMA device'],
+  ],
 };
 
-const levels = ['run', 'test', 'bench'];
+/** What each level of the set-up consists of; 'rdma' is what the machine of test/rxe needs, whoever boots it. */
+const levels = { run: ['run'], test: ['run', 'test'], bench: ['run', 'test', 'bench'], rdma: ['rdma'] };
 
 export function missingPackages(level) {
-  return levels
-    .slice(0, levels.indexOf(level) + 1)
+  return levels[level]
     .flatMap((name) => packages[name].map(([debian, present, purpose]) => ({ debian, present, purpose, level: name })))
     .filter(({ present }) => !present())
     .map(({ debian, purpose, level: needed }) => ({ debian, purpose, level: needed }));
@@ -68,7 +82,7 @@ async function aptInstall(names) {
   await call([...prefix, ...apt, 'install', '-y', '--no-install-recommends', ...names]);
 }
 
-/** Installs what `level` needs. What is missing for running is an error; what only tests or benchmarks need is said. */
+/** Installs what `level` needs. What is missing for running or for the machine is an error; what only tests or benchmarks need is said. */
 export async function ensureSystemPackages(level) {
   let missing = missingPackages(level);
   if (missing.length === 0) return;
@@ -85,6 +99,7 @@ export async function ensureSystemPackages(level) {
     ? `install them with: sudo apt-get install ${missing.map(({ debian }) => debian).join(' ')}`
     : "install them with this system's package manager (the names are Debian's), then run this again";
   const text = `this machine lacks:\n${list}\n${advice}`;
-  if (missing.some((entry) => entry.level === 'run' && entry.debian !== 'fuse3')) throw new SetupError(text);
+  const withoutIt = ({ level: needed, debian }) => needed === 'test' || needed === 'bench' || debian === 'fuse3';
+  if (!missing.every(withoutIt)) throw new SetupError(text);
   console.warn(text);
 }
