@@ -9,6 +9,7 @@ import { hasProgram } from '../setup/system-packages.mjs';
 import { countCtest, emptyCounts } from './counts.mjs';
 
 const TEST_TIMEOUT_S = 300;
+const jobs = String(availableParallelism());
 
 /** Name of the build folder below build-cmake/ and what cmake is told. */
 export const variants = {
@@ -31,17 +32,21 @@ export async function configureNative(variant) {
   throw new SetupError(`cmake could not configure native/ (${variant}):\n${output.trimEnd()}`);
 }
 
-/** Builds and runs one variant; a build that fails is one failed test with its output printed. */
+/** Builds one variant: its folder, or undefined and the compiler's words on the terminal. */
+export async function buildTests(variant) {
+  const folder = await configureNative(variant);
+  const build = await run('cmake', ['--build', folder, '--', '-j', jobs]);
+  if (build.code === 0) return folder;
+  console.error(build.output.trimEnd());
+  return undefined;
+}
+
+/** Builds and runs one variant; a build that fails is one failed test. */
 export async function testNative(variant) {
   const name = `native/${variant}`;
   progress(`native tests, ${variant}`);
-  const folder = await configureNative(variant);
-  const jobs = String(availableParallelism());
-  const build = await run('cmake', ['--build', folder, '--', '-j', jobs]);
-  if (build.code !== 0) {
-    console.error(build.output.trimEnd());
-    return { ...emptyCounts(), failed: 1, failures: [`${name} does not compile`] };
-  }
+  const folder = await buildTests(variant);
+  if (folder === undefined) return { ...emptyCounts(), failed: 1, failures: [`${name} does not compile`] };
   const results = join(folder, 'results.xml');
   rmSync(results, { force: true });
   const args = ['--test-dir', folder, '--output-on-failure', '-j', jobs, '--timeout', String(TEST_TIMEOUT_S), '--output-junit', results];
