@@ -31,7 +31,8 @@ export interface Teardown {
   teardown(handler: () => Promise<void>): void;
 }
 
-const READY_MS = 30_000;
+/** Emulated processors (test/rxe) take long; elsewhere a cluster is ready in two seconds. */
+const READY_MS = 120_000;
 
 async function freePort(): Promise<number> {
   const server = createServer();
