@@ -23,7 +23,8 @@ constexpr uint32_t kPipeBytesMin = 64U << 10;
 // Fetches what a sequential reader will want next; nobody waits for it. At most one per chunk and window.
 class ReadAheadJob final : public DiskJob {
  public:
-  ReadAheadJob(std::shared_ptr<ChunkCore> core, ChunkPin file, std::shared_ptr<ChunkDescriptors> descriptors, ReadAhead ahead)
+  ReadAheadJob(std::shared_ptr<ChunkCore> core, ChunkPin file, std::shared_ptr<ChunkDescriptors> descriptors,
+               const ReadAhead& ahead)
       : core_(std::move(core)), file_(std::move(file)), descriptors_(std::move(descriptors)), ahead_(ahead) {}
 
   int64_t call() override {
