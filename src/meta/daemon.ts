@@ -13,14 +13,15 @@ import { NodeFile, TargetFolder } from '../daemon/target-folder.js';
 import { loadNative } from '../native.js';
 import type { Cluster } from '../net/cluster.js';
 import type { Endpoint } from '../net/endpoint.js';
+import type { Session } from '../net/session.js';
 import type { Address } from '../wire/cluster-map.js';
 import { IbexError } from '../wire/errors.js';
 import type { Fid, NodeId, TargetId } from '../wire/fid.js';
-import { type Message, meta, mgmt } from '../wire/messages.js';
+import { client, type Message, meta, mgmt } from '../wire/messages.js';
 import { Assignment } from './assignment.js';
 import { chunkOperations } from './chunk-operations.js';
 import { openMetaTarget } from './open-target.js';
-import type { CallOrigin, MetaTarget } from './types.js';
+import { type CallOrigin, defaultMetaLimits, type MetaTarget } from './types.js';
 
 export interface RunningMeta extends RunningDaemon {
   readonly address: Address;
@@ -176,6 +177,7 @@ class MetaDaemon {
       // Sequences are granted to a target that has its store on disk.
       hasServed: cluster.map.sequences.some((range) => range.target === target),
       owns: (fid) => ownerOf(cluster, fid, target) === target,
+      callBack: (clientId, fid) => this.#endLease(clientId, fid),
       onFatal: this.#fatal,
     });
   }
@@ -229,8 +231,21 @@ class MetaDaemon {
   }
 
   #hasSession(clientId: string): boolean {
-    for (const session of this.#endpoint.sessions.values()) if (session.peer.clientId === clientId) return true;
-    return false;
+    return this.#sessionOf(clientId) !== undefined;
+  }
+
+  /** Its latest: sessions are in the order in which they began. */
+  #sessionOf(clientId: string): Session | undefined {
+    let latest: Session | undefined;
+    for (const session of this.#endpoint.sessions.values()) if (session.peer.clientId === clientId) latest = session;
+    return latest;
+  }
+
+  async #endLease(clientId: string, fid: Fid): Promise<void> {
+    const session = this.#sessionOf(clientId);
+    if (session === undefined) throw new IbexError('ERR_CONNECTION_LOST', `client ${clientId} has no session`);
+    // Later the answer means nothing any more.
+    await session.call(client.endLease, { fid }, { timeoutMs: defaultMetaLimits.leaseMs });
   }
 }
 

@@ -8,8 +8,9 @@ import { Answers } from './answers.js';
 import { wallClock } from './clock.js';
 import { FidAllocator } from './fid-allocator.js';
 import { FileLocks } from './file-locks.js';
-import { encodeDefaults, FileType } from './inode.js';
+import { encodeDefaults, FileType, isDirectory } from './inode.js';
 import { createInode, findInode } from './inodes.js';
+import { Leases } from './leases.js';
 import type { NameHashKey } from './name-hash.js';
 import { OpenFiles } from './open-files.js';
 import { Orphans } from './orphans.js';
@@ -68,6 +69,16 @@ async function startTarget(options: MetaTargetOptions, store: Store): Promise<Me
     now: wallClock(),
     fids: new FidAllocator(store, options.grantSequences, logger),
     locks: new FileLocks(),
+    leases: new Leases({
+      store,
+      leaseMs: limits.leaseMs,
+      leasesMax: limits.leasesMax,
+      callBack: options.callBack ?? (() => new Promise(() => undefined)),
+      isDirectory: (fid) => {
+        const inode = findInode(state, fid);
+        return inode !== undefined && isDirectory(inode);
+      },
+    }),
     commit: () => service.commit(),
     ending: ending.signal,
     turn: randomBytes(2).readUInt16LE(),
@@ -95,6 +106,7 @@ async function startTarget(options: MetaTargetOptions, store: Store): Promise<Me
       const timer = setTimeout(() => ending.abort(closing()), limits.closeWaitMs);
       await Promise.all([service.idle(), remover.close(), state.fids.close()]);
       clearTimeout(timer);
+      state.leases.close();
       await store.close();
     },
   };

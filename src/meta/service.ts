@@ -10,15 +10,26 @@ import { type Message, meta } from '../wire/messages.js';
 import type { Answers } from './answers.js';
 import { changes, reads } from './operations/index.js';
 import type { Change, MetaName, Read, Request, Response } from './operations/operation.js';
-import { statistics } from './operations/target.js';
+import { statisticsOf } from './operations/target.js';
 import type { Remover } from './remover.js';
 import type { MetaState } from './state.js';
 import type { CallOrigin, MetaHandlers, MetaService } from './types.js';
+import { unlessEnded } from './unless-ended.js';
 
 /** A change that waits: a retry of it waits along instead of starting it again. */
 interface Underway {
   readonly sequence: number;
   readonly response: Promise<unknown>;
+}
+
+/** What a change waits for before it is made. */
+interface Obstacles {
+  /** Its own `before`. */
+  readonly waits: Promise<() => void> | undefined;
+  /** Leases of other clients; asked for when that is over. */
+  readonly leases: Promise<unknown> | undefined;
+  /** Throws when the caller has given the request up. */
+  readonly proceed: () => void;
 }
 
 export class Service implements MetaService {
@@ -34,9 +45,9 @@ export class Service implements MetaService {
     this.#remover = remover;
     const handlers: Record<string, unknown> = {};
     for (const [name, read] of Object.entries(reads)) {
-      handlers[name] = (request: never) => {
+      handlers[name] = (request: never, origin: CallOrigin) => {
         state.operations++;
-        return (read as Read<MetaName>)(state, request);
+        return (read as Read<MetaName>)(state, request, origin);
       };
     }
     for (const [name, change] of Object.entries(changes)) {
@@ -70,7 +81,7 @@ export class Service implements MetaService {
   }
 
   statistics(): Response<'statistics'> {
-    return statistics(this.#state, {}) as Response<'statistics'>;
+    return statisticsOf(this.#state);
   }
 
   /** Settles when no change waits any more; for a clean end. */
@@ -95,10 +106,12 @@ export class Service implements MetaService {
       change.repeated?.(this.#state, request, stored, origin);
       return this.#finish(change, request, stored);
     }
-    const waits = change.before?.(this.#state, request, () => this.#checkWanted(message, origin, slot));
-    if (waits === undefined) return this.#finish(change, request, this.#apply(message, change, request, origin));
+    const proceed = (): void => this.#checkWanted(message, origin, slot);
+    const waits = change.before?.(this.#state, request, proceed);
+    const leases = waits === undefined ? this.#leasesInTheWay(change, request, origin) : undefined;
+    if (waits === undefined && leases === undefined) return this.#finish(change, request, this.#apply(message, change, request, origin));
 
-    const response = this.#applyAfter(waits, message, change, request, origin);
+    const response = this.#applyAfter({ waits, leases, proceed }, message, change, request, origin);
     if (origin.sequence === 0) return response;
     const entry: Underway = { sequence: origin.sequence, response };
     this.#underway.set(slot, entry);
@@ -110,12 +123,24 @@ export class Service implements MetaService {
   }
 
   #apply<Name extends MetaName>(message: Message, change: Change<Name>, request: Request<Name>, origin: CallOrigin): Response<Name> {
-    return this.#state.store.transaction(() => {
+    const answer = this.#state.store.transaction(() => {
       const response = change.apply(this.#state, request, origin);
       // What waited and was given up is made whole, but its answer must not displace a later one.
       if (!this.#answers.isAnswered(origin)) this.#answers.record(message, origin, response);
       return response;
     });
+    change.lease?.(this.#state, request, answer, origin);
+    return answer;
+  }
+
+  #leasesInTheWay<Name extends MetaName>(
+    change: Change<Name>,
+    request: Request<Name>,
+    { clientId }: CallOrigin,
+  ): Promise<unknown> | undefined {
+    const { leases } = this.#state;
+    if (change.directories === undefined || leases.none) return undefined;
+    return leases.inTheWay(change.directories(this.#state, request), clientId);
   }
 
   /** @throws ERR_BAD_REQUEST when the channel has gone on to a later request */
@@ -126,7 +151,7 @@ export class Service implements MetaService {
   }
 
   async #applyAfter<Name extends MetaName>(
-    waits: Promise<() => void>,
+    { waits, leases, proceed }: Obstacles,
     message: Message,
     change: Change<Name>,
     request: Request<Name>,
@@ -134,12 +159,18 @@ export class Service implements MetaService {
   ): Promise<Response<Name>> {
     const done = await waits;
     try {
+      // Looked for again after each wait: meanwhile somebody else may have got a lease.
+      for (let way = leases ?? this.#leasesInTheWay(change, request, origin); way !== undefined; ) {
+        await unlessEnded(this.#state.ending, way);
+        proceed();
+        way = this.#leasesInTheWay(change, request, origin);
+      }
       const response = this.#apply(message, change, request, origin);
       await this.commit();
       await change.after?.(this.#state, request);
       return response;
     } finally {
-      done();
+      done?.();
     }
   }
 

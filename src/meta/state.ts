@@ -5,6 +5,7 @@ import type { Fid } from '../wire/fid.js';
 import type { Timestamp } from './clock.js';
 import type { FidAllocator } from './fid-allocator.js';
 import type { FileLocks } from './file-locks.js';
+import type { Leases } from './leases.js';
 import type { NameHashKey } from './name-hash.js';
 import type { OpenFiles } from './open-files.js';
 import type { Orphans } from './orphans.js';
@@ -24,6 +25,7 @@ export interface MetaState {
   readonly opens: OpenFiles;
   readonly orphans: Orphans;
   readonly locks: FileLocks;
+  readonly leases: Leases;
   /** Logs what was changed outside of a batch, and starts what waits for it to be logged. */
   readonly commit: () => void | Promise<void>;
   /** Aborted when the target is closed and has waited long enough for calls to chunks. */

@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import type { ClusterMap } from '../wire/cluster-map.js';
 import type { Fid, TargetId } from '../wire/fid.js';
 import type { LayoutDefaults, meta, RequestOf, ResponseOf } from '../wire/messages.js';
+import type { CallBack } from './leases.js';
 
 /** Who sent a request. A changing request with sequence > 0 is applied once; a retry gets the stored answer. */
 export interface CallOrigin {
@@ -45,6 +46,10 @@ export interface MetaLimits {
   readonly rememberClientMs: number;
   /** How long the opens of a client that is gone, and after a start all unlinked files, are kept. */
   readonly openGraceMs: number;
+  /** How long a client may answer from what it knows of a directory; 0: never. Longer than a message takes, and no longer than others are willing to wait for a client that died. */
+  readonly leaseMs: number;
+  /** Directories under lease at one time. */
+  readonly leasesMax: number;
   /** Files that one client has open at one time. */
   readonly clientOpensMax: number;
   /** Chunks of one file that are cut at one time. */
@@ -66,6 +71,8 @@ export const defaultMetaLimits: MetaLimits = {
   rememberedClientsMax: 100_000,
   rememberClientMs: 24 * 3_600_000,
   openGraceMs: 60_000,
+  leaseMs: 1_000,
+  leasesMax: 65_536,
   clientOpensMax: 1_000_000,
   chunksInFlightMax: 64,
   removalsInFlightMax: 32,
@@ -100,6 +107,8 @@ export interface MetaTargetOptions {
   readonly mapBytesMax?: number | undefined;
   readonly limits?: Partial<MetaLimits> | undefined;
   readonly rootLayout?: LayoutDefaults | undefined;
+  /** Asks a client to give up its lease on a directory. By default nobody can be asked, and leases run out. */
+  readonly callBack?: CallBack | undefined;
   /** This target has served before, so that a folder without its store is the wrong one. */
   readonly hasServed?: boolean | undefined;
   /** Goes on after a damaged log with what can be read, giving up what cannot. Only at an operator's word. */

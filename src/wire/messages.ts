@@ -76,8 +76,15 @@ const empty = Type.Object({});
 const withAttributes = Type.Object({ attributes: Attributes });
 /** What a change of a directory did to its own attributes: spares the caller the question that would follow. */
 const directory = Type.Optional(Attributes);
-const madeEntry = Type.Object({ attributes: Attributes, directory });
-const removedEntry = Type.Object({ directory });
+/** In a request about names in a directory: the caller would like a lease on the directory. */
+const lease = Type.Optional(Type.Boolean());
+/**
+ * For so long after the request was sent nobody but the caller changes the directory, unless `client.endLease` says
+ * so. Absent: no lease. newLeaseMs: the same for the second directory that the answer is about.
+ */
+const leaseMs = Type.Optional(u32);
+const madeEntry = Type.Object({ attributes: Attributes, directory, leaseMs });
+const removedEntry = Type.Object({ directory, leaseMs });
 const opened = Type.Object({ attributes: Attributes, layout: Layout });
 
 export interface Message<Request extends TSchema = TSchema, Response extends TSchema = TSchema> {
@@ -108,8 +115,8 @@ export const meta = {
     'meta.lookup',
     100,
     reads,
-    Type.Object({ parent: fid, name: entryName }),
-    Type.Object({ attributes: Type.Optional(Attributes), directory }),
+    Type.Object({ parent: fid, name: entryName, lease }),
+    Type.Object({ attributes: Type.Optional(Attributes), directory, leaseMs }),
   ),
   getAttributes: message('meta.getAttributes', 101, reads, Type.Object({ fid }), withAttributes),
   /** Only the fields given are changed. A new size cuts or extends the file on its targets before the answer. */
@@ -142,8 +149,9 @@ export const meta = {
       ...caller,
       exclusive: Type.Boolean(),
       layout: Type.Optional(Type.Partial(LayoutDefaults)),
+      lease,
     }),
-    Type.Object({ attributes: Attributes, layout: Layout, created: Type.Boolean(), directory }),
+    Type.Object({ attributes: Attributes, layout: Layout, created: Type.Boolean(), directory, leaseMs }),
   ),
   /** Opens a file: fresh attributes and its layout. Every open is paired with one `release`. truncate cuts it to 0 first. */
   open: message('meta.open', 104, changes, Type.Object({ fid, write: Type.Boolean(), truncate: Type.Boolean() }), opened),
@@ -175,21 +183,27 @@ export const meta = {
     'meta.makeDirectory',
     108,
     changes,
-    Type.Object({ parent: fid, name: entryName, mode: u32, ...caller }),
+    Type.Object({ parent: fid, name: entryName, mode: u32, ...caller, lease }),
+    Type.Object({ attributes: Attributes, directory, leaseMs, newLeaseMs: leaseMs }),
+  ),
+  makeSymlink: message(
+    'meta.makeSymlink',
+    109,
+    changes,
+    Type.Object({ parent: fid, name: entryName, target: text, ...caller, lease }),
     madeEntry,
   ),
-  makeSymlink: message('meta.makeSymlink', 109, changes, Type.Object({ parent: fid, name: entryName, target: text, ...caller }), madeEntry),
   /** A regular file that is not opened, a fifo, a socket or a device: type bits in mode. */
   makeNode: message(
     'meta.makeNode',
     110,
     changes,
-    Type.Object({ parent: fid, name: entryName, mode: u32, device: u32, ...caller }),
+    Type.Object({ parent: fid, name: entryName, mode: u32, device: u32, ...caller, lease }),
     madeEntry,
   ),
-  link: message('meta.link', 111, changes, Type.Object({ fid, parent: fid, name: entryName }), madeEntry),
-  unlink: message('meta.unlink', 112, changes, Type.Object({ parent: fid, name: entryName }), removedEntry),
-  removeDirectory: message('meta.removeDirectory', 113, changes, Type.Object({ parent: fid, name: entryName }), removedEntry),
+  link: message('meta.link', 111, changes, Type.Object({ fid, parent: fid, name: entryName, lease }), madeEntry),
+  unlink: message('meta.unlink', 112, changes, Type.Object({ parent: fid, name: entryName, lease }), removedEntry),
+  removeDirectory: message('meta.removeDirectory', 113, changes, Type.Object({ parent: fid, name: entryName, lease }), removedEntry),
   rename: message(
     'meta.rename',
     114,
@@ -201,12 +215,13 @@ export const meta = {
       newName: entryName,
       /** 'replace' as rename(2); 'keep' fails with EEXIST (RENAME_NOREPLACE); 'exchange' swaps (RENAME_EXCHANGE). */
       mode: Type.Union([Type.Literal('replace'), Type.Literal('keep'), Type.Literal('exchange')]),
+      lease,
     }),
     /** moved: what newName stands for now. newDirectory: only where it is another one. */
-    Type.Object({ moved: Attributes, directory: Attributes, newDirectory: directory }),
+    Type.Object({ moved: Attributes, directory: Attributes, newDirectory: directory, leaseMs, newLeaseMs: leaseMs }),
   ),
   readSymlink: message('meta.readSymlink', 115, reads, Type.Object({ fid }), Type.Object({ target: text })),
-  /** Entries after `cookie` (0: from the start), without '.' and '..', in cookie order; end: no more follow. */
+  /** Entries after `cookie` (0: from the start), without '.' and '..', in cookie order; end: no more follow. directory: its own attributes at that moment. */
   readDirectory: message(
     'meta.readDirectory',
     116,
@@ -216,8 +231,9 @@ export const meta = {
       cookie: id,
       limit: Type.Integer({ minimum: 1, maximum: 4096 }),
       withAttributes: Type.Boolean(),
+      lease,
     }),
-    Type.Object({ entries: Type.Array(DirectoryEntry, { maxItems: 8192 }), end: Type.Boolean() }),
+    Type.Object({ entries: Type.Array(DirectoryEntry, { maxItems: 8192 }), end: Type.Boolean(), directory, leaseMs }),
   ),
   /** The layout of a file, or what a directory passes on (own: false when inherited). */
   getLayout: message(
@@ -270,6 +286,8 @@ export const meta = {
     empty,
     Type.Object({ inodes: bytes, removalsPending: bytes, filesOpen: bytes, operations: bytes }),
   ),
+  /** The caller relies on none of its leases any more. */
+  giveBackLeases: message('meta.giveBackLeases', 125, reads, empty, empty),
 } as const;
 
 export const Usage = Type.Object({ target: targetId, bytesTotal: bytes, bytesFree: bytes, inodesTotal: bytes, inodesFree: bytes });
@@ -393,9 +411,15 @@ export const mgmt = {
   ),
 } as const;
 
+/** What servers ask of their clients. */
+export const client = {
+  /** The lease on the directory ends: the answer says that the client relies on it no longer. */
+  endLease: message('client.endLease', 300, reads, Type.Object({ fid }), empty),
+} as const;
+
 export type RequestOf<M> = M extends Message<infer Request, TSchema> ? Static<Request> : never;
 export type ResponseOf<M> = M extends Message<TSchema, infer Response> ? Static<Response> : never;
 
 export const catalogue: ReadonlyMap<number, Message> = new Map(
-  [...Object.values(meta), ...Object.values(mgmt)].map((entry) => [entry.operation, entry as Message]),
+  [...Object.values(meta), ...Object.values(mgmt), ...Object.values(client)].map((entry) => [entry.operation, entry as Message]),
 );

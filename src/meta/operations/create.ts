@@ -7,6 +7,7 @@ import { createInode, loadDirectory, loadFile, saveInode } from '../inodes.js';
 import type { MetaState } from '../state.js';
 import type { CallOrigin } from '../types.js';
 import { chooseLayout } from './layout-choice.js';
+import { leaseOnParent } from './leasing.js';
 import { groupOf } from './make.js';
 import { openFor } from './open.js';
 import type { Change, Response } from './operation.js';
@@ -16,6 +17,9 @@ export const create: Change<'create'> = {
     if (state.locks.count === 0) return undefined;
     const existing = findEntry(state, entryKey(state, parent, name));
     return existing !== undefined && state.locks.isHeld(existing.fid) ? waitForExisting(state, parent, name, proceed) : undefined;
+  },
+  directories(state, { parent, name }) {
+    return findEntry(state, entryKey(state, parent, name)) === undefined ? [parent] : [];
   },
   apply(state, request, origin) {
     const directory = loadDirectory(state, request.parent);
@@ -39,6 +43,9 @@ export const create: Change<'create'> = {
     addEntry(state, directory, key, { fid: inode.fid, type: FileType.file }, 0, now);
     openFor(state, origin, inode.fid, true);
     return { attributes: attributesOf(inode), layout, created: true, directory: attributesOf(directory) };
+  },
+  lease(state, request, response, origin) {
+    if (response.created) leaseOnParent(state, request, response, origin);
   },
   repeated(state, _request, response, origin) {
     state.opens.answeredAgain(origin, response.attributes.fid, true);

@@ -9,7 +9,7 @@ import type { Change, MetaName, Read } from './operation.js';
 import { readDirectory } from './read-directory.js';
 import { rename } from './rename.js';
 import { setAttributes, settle } from './set-attributes.js';
-import { statistics, sync } from './target.js';
+import { giveBackLeases, statistics, sync } from './target.js';
 import { getXattr, listXattrs, removeXattr, setXattr } from './xattr.js';
 
 export const reads = {
@@ -22,6 +22,7 @@ export const reads = {
   getXattr,
   listXattrs,
   statistics,
+  giveBackLeases,
 } as const satisfies {
   readonly [Name in MetaName]?: Read<Name>;
 };

@@ -7,6 +7,7 @@ import { defaultsOf, encodeDefaults, encodeLayout, type Inode, InodeFlag, isDire
 import { loadInode, saveInode, stampChange } from '../inodes.js';
 import type { MetaState } from '../state.js';
 import { mergeDefaults, place } from './layout-choice.js';
+import { itself } from './leasing.js';
 import type { Change, Read } from './operation.js';
 
 export const getLayout: Read<'getLayout'> = (state, { fid }) => {
@@ -17,6 +18,7 @@ export const getLayout: Read<'getLayout'> = (state, { fid }) => {
 };
 
 export const setLayout: Change<'setLayout'> = {
+  directories: itself,
   before(state, { fid }, proceed) {
     const inode = loadInode(state, fid);
     return isFile(inode) ? dropChunks(state, fid, proceed) : undefined;

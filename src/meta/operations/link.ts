@@ -4,9 +4,12 @@ import { addEntry, dropEntry, entryKey, findEntry, loadEntry } from '../dentries
 import { attributesOf, FileType, isDirectory, typeOf } from '../inode.js';
 import { checkLinks, findInode, loadDirectory, loadInode, saveInode, stampChange } from '../inodes.js';
 import { destroyInode } from '../orphans.js';
+import { leaseOnParent, parentOnly } from './leasing.js';
 import type { Change } from './operation.js';
 
 export const link: Change<'link'> = {
+  directories: parentOnly,
+  lease: leaseOnParent,
   apply(state, { fid, parent, name }) {
     const directory = loadDirectory(state, parent);
     const key = entryKey(state, parent, name);
@@ -28,6 +31,8 @@ export const link: Change<'link'> = {
 };
 
 export const unlink: Change<'unlink'> = {
+  directories: parentOnly,
+  lease: leaseOnParent,
   apply(state, { parent, name }) {
     const directory = loadDirectory(state, parent);
     const key = entryKey(state, parent, name);
@@ -41,6 +46,11 @@ export const unlink: Change<'unlink'> = {
 };
 
 export const removeDirectory: Change<'removeDirectory'> = {
+  directories(state, { parent, name }) {
+    const removed = findEntry(state, entryKey(state, parent, name));
+    return removed === undefined ? [parent] : [parent, removed.fid];
+  },
+  lease: leaseOnParent,
   apply(state, { parent, name }) {
     const directory = loadDirectory(state, parent);
     const key = entryKey(state, parent, name);

@@ -4,12 +4,16 @@ import { formatFid } from '../../wire/fid.js';
 import { entryKey, findEntry } from '../dentries.js';
 import { attributesOf, FileType, typeOf } from '../inode.js';
 import { loadDirectory, loadInode } from '../inodes.js';
-import type { Read } from './operation.js';
+import { leaseToReader } from './leasing.js';
+import type { Read, Response } from './operation.js';
 
-export const lookup: Read<'lookup'> = (state, { parent, name }) => {
+export const lookup: Read<'lookup'> = (state, { parent, name, lease }, origin) => {
   const directory = loadDirectory(state, parent);
   const entry = findEntry(state, entryKey(state, parent, name));
-  return entry === undefined ? { directory: attributesOf(directory) } : { attributes: attributesOf(loadInode(state, entry.fid)) };
+  if (entry !== undefined) return { attributes: attributesOf(loadInode(state, entry.fid)) };
+  const response: Response<'lookup'> = { directory: attributesOf(directory) };
+  if (lease === true) leaseToReader(state, parent, response, origin);
+  return response;
 };
 
 export const getAttributes: Read<'getAttributes'> = (state, { fid }) => ({ attributes: attributesOf(loadInode(state, fid)) });

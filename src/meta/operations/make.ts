@@ -5,6 +5,7 @@ import { attributesOf, defaultsOf, encodeDefaults, encodeLayout, FileType, type 
 import { checkLinks, createInode, loadDirectory, type NewInode } from '../inodes.js';
 import type { MetaState } from '../state.js';
 import { chooseLayout } from './layout-choice.js';
+import { leaseOnParent, leaseOnSecond, parentOnly } from './leasing.js';
 import type { Change, Response } from './operation.js';
 
 const SYMLINK_BYTES_MAX = 4095;
@@ -33,6 +34,7 @@ function make(
 }
 
 export const makeDirectory: Change<'makeDirectory'> = {
+  directories: parentOnly,
   apply(state, { parent, name, mode, uid, gid }) {
     return make(state, loadDirectory(state, parent), name, (directory) => ({
       mode: FileType.directory | (mode & MODE_BITS) | (directory.mode & SET_GID),
@@ -42,9 +44,15 @@ export const makeDirectory: Change<'makeDirectory'> = {
       body: encodeDefaults(defaultsOf(directory)),
     }));
   },
+  lease(state, request, response, origin) {
+    leaseOnParent(state, request, response, origin);
+    if (request.lease === true) leaseOnSecond(state, response.attributes.fid, response, origin);
+  },
 };
 
 export const makeSymlink: Change<'makeSymlink'> = {
+  directories: parentOnly,
+  lease: leaseOnParent,
   apply(state, { parent, name, target, uid, gid }) {
     const body = Buffer.from(target, 'utf8');
     if (body.length === 0) throw new IbexError('ERR_NOT_FOUND', `target of symbolic link ${JSON.stringify(name)} is empty`);
@@ -66,6 +74,8 @@ export const makeSymlink: Change<'makeSymlink'> = {
 const NODE_TYPES = new Set<number>([FileType.file, FileType.fifo, FileType.socket, FileType.character, FileType.block]);
 
 export const makeNode: Change<'makeNode'> = {
+  directories: parentOnly,
+  lease: leaseOnParent,
   apply(state, { parent, name, mode, device, uid, gid }) {
     // mknod(2): no type means a regular file.
     const type = (mode & FileType.mask) === 0 ? FileType.file : mode & FileType.mask;

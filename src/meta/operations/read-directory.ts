@@ -9,7 +9,8 @@ import { attributesOf } from '../inode.js';
 import { findInode, loadDirectory } from '../inodes.js';
 import { nameFromBytes } from '../names.js';
 import { DENTRY_PREFIX_BYTES, directoryPrefix, hashAt, hashBytes } from '../tables.js';
-import type { Read } from './operation.js';
+import { leaseToReader } from './leasing.js';
+import type { Read, Response } from './operation.js';
 
 /** A page ends here, so that a message stays well below its limit of 1 MiB. */
 const PAGE_BYTES_MAX = 512 << 10;
@@ -17,8 +18,8 @@ const ENTRY_BYTES = 24;
 const ATTRIBUTES_BYTES = 105;
 const HASH_END = 2 ** 52;
 
-export const readDirectory: Read<'readDirectory'> = (state, { fid, cookie, limit, withAttributes }) => {
-  loadDirectory(state, fid);
+export const readDirectory: Read<'readDirectory'> = (state, { fid, cookie, limit, withAttributes, lease }, origin) => {
+  const directory = loadDirectory(state, fid);
   const entries: DirectoryEntry[] = [];
   if (cookie >= HASH_END) return { entries, end: true };
   const prefix = directoryPrefix(fid);
@@ -44,5 +45,7 @@ export const readDirectory: Read<'readDirectory'> = (state, { fid, cookie, limit
       if (inode !== undefined) entry.attributes = attributesOf(inode);
     }
   }
-  return { entries, end };
+  const response: Response<'readDirectory'> = { entries, end, directory: attributesOf(directory) };
+  if (lease === true) leaseToReader(state, fid, response, origin);
+  return response;
 };

@@ -2,11 +2,12 @@
 import { IbexError } from '../../wire/errors.js';
 import { type Fid, formatFid } from '../../wire/fid.js';
 import { type Entry, entryKey, findEntry, loadEntry, setEntry } from '../dentries.js';
-import { attributesOf, type Inode, isDirectory } from '../inode.js';
+import { attributesOf, FileType, type Inode, isDirectory } from '../inode.js';
 import { checkLinks, findInode, loadDirectory, loadInode, saveInode, stampChange, stampModification } from '../inodes.js';
 import { destroyInode } from '../orphans.js';
 import type { MetaState } from '../state.js';
 import type { Key } from '../store/key.js';
+import { leaseOnParent, leaseOnSecond } from './leasing.js';
 import type { Change, Request } from './operation.js';
 
 /** Everything that a rename touches. `from` and `to` are one object when the directories are one. */
@@ -22,6 +23,17 @@ interface Move {
 }
 
 export const rename: Change<'rename'> = {
+  /** A directory that is moved has another parent and another ctime then; one that is replaced is gone. */
+  directories(state, { parent, name, newParent, newName }) {
+    const directories = newParent === parent ? [parent] : [parent, newParent];
+    for (const entry of [findEntry(state, entryKey(state, parent, name)), findEntry(state, entryKey(state, newParent, newName))])
+      if (entry?.type === FileType.directory) directories.push(entry.fid);
+    return directories;
+  },
+  lease(state, request, response, origin) {
+    leaseOnParent(state, request, response, origin);
+    if (request.lease === true && request.newParent !== request.parent) leaseOnSecond(state, request.newParent, response, origin);
+  },
   apply(state, request) {
     const move = loadMove(state, request);
     const { from, to, moved } = move;

@@ -11,6 +11,7 @@ import { cutChunks } from '../chunk-cutting.js';
 import { attributesOf, type Inode, isDirectory, MODE_BITS, SET_GID, SET_UID } from '../inode.js';
 import { loadFile, loadInode, saveInode, stampChange, stampModification } from '../inodes.js';
 import type { MetaState } from '../state.js';
+import { itself } from './leasing.js';
 import type { Change, Request } from './operation.js';
 
 /** As the kernel's limit for offsets, and safe in a float64. */
@@ -18,6 +19,7 @@ const FILE_BYTES_MAX = 2 ** 53 - 2 ** 30;
 const GROUP_EXECUTE = 0o010;
 
 export const setAttributes: Change<'setAttributes'> = {
+  directories: itself,
   before(state, { fid, size }, proceed) {
     return size === undefined ? undefined : resize(state, fid, size, proceed);
   },

@@ -1,13 +1,21 @@
-/** Operations on the metadata target as a whole: sync, statistics. */
+/** Operations on the metadata target as a whole: sync, statistics, giveBackLeases. */
 import { readCounters } from '../counters.js';
-import type { Read } from './operation.js';
+import type { MetaState } from '../state.js';
+import type { Read, Response } from './operation.js';
 
 export const sync: Read<'sync'> = async (state) => {
   await state.store.syncLog();
   return {};
 };
 
-export const statistics: Read<'statistics'> = (state) => {
+export function statisticsOf(state: MetaState): Response<'statistics'> {
   const { inodes, removals } = readCounters(state.store);
   return { inodes, removalsPending: removals, filesOpen: state.opens.count, operations: state.operations };
+}
+
+export const statistics: Read<'statistics'> = statisticsOf;
+
+export const giveBackLeases: Read<'giveBackLeases'> = (state, _request, { clientId }) => {
+  state.leases.giveBack(clientId);
+  return {};
 };

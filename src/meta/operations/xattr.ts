@@ -4,6 +4,7 @@ import { type Fid, formatFid } from '../../wire/fid.js';
 import { loadInode, saveInode, stampChange } from '../inodes.js';
 import { nameFromBytes, xattrNameBytes } from '../names.js';
 import { xattrKey, xattrPrefix } from '../tables.js';
+import { itself } from './leasing.js';
 import type { Change, Read } from './operation.js';
 
 const NAMES_MAX = 4096;
@@ -12,6 +13,7 @@ const NAME_OFFSET = 9;
 const missing = (fid: Fid, name: string): IbexError => new IbexError('ERR_NO_DATA', `${JSON.stringify(name)} of ${formatFid(fid)}`);
 
 export const setXattr: Change<'setXattr'> = {
+  directories: itself,
   apply(state, { fid, name, value, mode }) {
     const inode = loadInode(state, fid);
     const bytes = xattrNameBytes(name);
@@ -34,6 +36,7 @@ export const setXattr: Change<'setXattr'> = {
 };
 
 export const removeXattr: Change<'removeXattr'> = {
+  directories: itself,
   apply(state, { fid, name }) {
     const inode = loadInode(state, fid);
     const bytes = xattrNameBytes(name);
