@@ -510,7 +510,7 @@ static_assert(offsetof(FuseReplyCommand, sequence) == 136);
 static_assert(offsetof(FuseReplyCommand, open_flags) == 144);
 static_assert(offsetof(FuseReplyCommand, data_length) == 148);
 
-// fuseFacts: what native code may answer the kernel by itself about the inode `node`, for the next validMs milliseconds; followed by nameLength bytes: a name that the directory has.
+// fuseFacts: what native code may answer the kernel by itself about the inode `node`, until the monotonic clock stands at untilMs milliseconds; followed by nameLength bytes: a name that the directory has.
 struct __attribute__((packed)) FuseFactsCommand {
   RingRecord record{};
   uint32_t session{};
@@ -530,11 +530,10 @@ struct __attribute__((packed)) FuseFactsCommand {
   uint32_t gid{};
   uint32_t device{};
   uint32_t block_size{};
-  uint32_t valid_ms{};
   uint32_t name_length{};
-  uint32_t reserved{};
+  uint64_t until_ms{};
+  uint64_t reserved{};
   uint64_t reserved2{};
-  uint64_t reserved3{};
 };
 static_assert(sizeof(FuseFactsCommand) == 128);
 static_assert(offsetof(FuseFactsCommand, session) == 8);
@@ -554,8 +553,8 @@ static_assert(offsetof(FuseFactsCommand, uid) == 84);
 static_assert(offsetof(FuseFactsCommand, gid) == 88);
 static_assert(offsetof(FuseFactsCommand, device) == 92);
 static_assert(offsetof(FuseFactsCommand, block_size) == 96);
-static_assert(offsetof(FuseFactsCommand, valid_ms) == 100);
-static_assert(offsetof(FuseFactsCommand, name_length) == 104);
+static_assert(offsetof(FuseFactsCommand, name_length) == 100);
+static_assert(offsetof(FuseFactsCommand, until_ms) == 104);
 
 // One entry in a fuseReply of kind directory; followed by nameLength bytes and padding to 8. node 0 marks an entry without attributes (then inode and mode's type bits still hold). cookie is the offset of the entry after this one.
 struct __attribute__((packed)) FuseDirectoryEntry {

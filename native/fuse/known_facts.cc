@@ -61,8 +61,9 @@ void KnownFacts::tell_names(Inode& known, uint32_t facts, std::string_view name,
   if (names_ > limits_.names_max) drop_names(known);
 }
 
-void KnownFacts::tell(const wire::FuseFactsCommand& command, std::string_view name, Clock::time_point now) {
-  const Clock::time_point until = now + std::chrono::milliseconds(command.valid_ms);
+void KnownFacts::tell(const wire::FuseFactsCommand& command, std::string_view name) {
+  // Not a time from now: the process may have been stopped since it was told.
+  const Clock::time_point until{std::chrono::milliseconds(command.until_ms)};
   const std::lock_guard lock(mutex_);
   if ((command.facts & bit(wire::FuseFact::kForget)) != 0) forget(command.node);
   if ((command.facts & ~bit(wire::FuseFact::kForget)) == 0) return;

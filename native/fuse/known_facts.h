@@ -31,7 +31,7 @@ class KnownFacts {
   explicit KnownFacts(const Limits& limits) : limits_(limits) {}
 
   // All functions: any thread.
-  void tell(const wire::FuseFactsCommand& command, std::string_view name, Clock::time_point now);
+  void tell(const wire::FuseFactsCommand& command, std::string_view name);
 
   // The answer to GETATTR, valid for as long as the fact still holds.
   std::optional<fuse_attr_out> attributes(uint64_t node, Clock::time_point now) const;

@@ -125,7 +125,7 @@ void FuseSession::reply(const wire::FuseReplyCommand& command, Bytes data) {
 }
 
 void FuseSession::tell(const wire::FuseFactsCommand& command, std::string_view name) {
-  core_->facts.tell(command, name, KnownFacts::Clock::now());
+  core_->facts.tell(command, name);
 }
 
 bool FuseSession::invalidate_inode(uint64_t node, int64_t offset, int64_t length) {

@@ -17,16 +17,17 @@ struct Told {
   void tell(uint64_t node, std::initializer_list<FuseFact> what, uint32_t valid_ms, std::string_view name = {}) {
     wire::FuseFactsCommand command;
     command.node = node;
-    command.valid_ms = valid_ms;
+    command.until_ms = static_cast<uint64_t>(std::chrono::duration_cast<milliseconds>(now.time_since_epoch()).count()) + valid_ms;
     command.mode = 040755;
     command.links = static_cast<uint32_t>(node);
     for (const FuseFact fact : what) command.facts |= static_cast<uint32_t>(fact);
-    facts.tell(command, name, now);
+    facts.tell(command, name);
   }
   bool lacks(uint64_t node, std::string_view name) const { return facts.lacks(node, name, now); }
 
   KnownFacts facts;
-  KnownFacts::Clock::time_point now = KnownFacts::Clock::now();
+  // Facts end at whole milliseconds.
+  KnownFacts::Clock::time_point now = std::chrono::floor<milliseconds>(KnownFacts::Clock::now());
 };
 
 }  // namespace

@@ -97,7 +97,7 @@ class Mount {
       replies: new Replies(runtime, this.#files, told, validity, logger),
       told,
       changes: new RecentChanges(),
-      facts: new KernelFacts(runtime, () => this.#session ?? 0, validity.attributesMs),
+      facts: new KernelFacts(runtime, () => this.#session ?? 0, validity.attributesMs, monotonicMs),
       logger,
       space: () => space.get(),
       invalidate: (node) => {

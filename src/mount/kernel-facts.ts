@@ -10,7 +10,7 @@ import type { Attributes } from '../wire/messages.js';
 import { attributeFields } from './replies.js';
 
 export interface FactSink {
-  fuseFacts(fields: Partial<FuseFactsCommand>, name?: Uint8Array): void;
+  fuseFacts(fields: Partial<FuseFactsCommand>, untilMs: number, name?: Uint8Array): void;
 }
 
 /** Directories whose latest state is remembered; the oldest go first. */
@@ -20,14 +20,16 @@ export class KernelFacts {
   readonly #sink: FactSink;
   readonly #session: () => number;
   readonly #validMs: number;
+  readonly #nowMs: () => number;
   /** Answers may overtake each other: an older state must not be told after a newer one. */
   readonly #changes = new Map<Fid, number>();
 
   /** session: the number of the mount that they are told to; validMs: the attribute validity. */
-  constructor(sink: FactSink, session: () => number, validMs: number) {
+  constructor(sink: FactSink, session: () => number, validMs: number, nowMs: () => number) {
     this.#sink = sink;
     this.#session = session;
     this.#validMs = validMs;
+    this.#nowMs = nowMs;
   }
 
   /** A directory as it is after a change in it; undefined: it changed in a way that no answer told. */
@@ -41,22 +43,17 @@ export class KernelFacts {
     this.#changes.delete(fid);
     this.#changes.set(fid, directory.change);
     if (this.#changes.size > DIRECTORIES_MAX) this.#changes.delete(this.#changes.keys().next().value as Fid);
-    this.#sink.fuseFacts({
-      ...attributeFields(directory),
-      session: this.#session(),
-      facts: FuseFact.attributes,
-      node: fid,
-      validMs: this.#validMs,
-    });
+    const fields = { ...attributeFields(directory), session: this.#session(), facts: FuseFact.attributes, node: fid };
+    this.#sink.fuseFacts(fields, this.#nowMs() + this.#validMs);
   }
 
   /** This mount has just created it: it has no extended attributes. */
   created(fid: Fid): void {
-    this.#sink.fuseFacts({ session: this.#session(), facts: FuseFact.noXattrs, node: fid, validMs: this.#validMs });
+    this.#sink.fuseFacts({ session: this.#session(), facts: FuseFact.noXattrs, node: fid }, this.#nowMs() + this.#validMs);
   }
 
   /** Nothing that was told of it holds any more. */
   forget(fid: Fid): void {
-    this.#sink.fuseFacts({ session: this.#session(), facts: FuseFact.forget, node: fid });
+    this.#sink.fuseFacts({ session: this.#session(), facts: FuseFact.forget, node: fid }, 0);
   }
 }

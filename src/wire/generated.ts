@@ -919,7 +919,7 @@ export function writeFuseReplyCommand(view: DataView, at: number, value: Partial
   view.setUint32(at + 164, 0, true);
 }
 
-/** fuseFacts: what native code may answer the kernel by itself about the inode `node`, for the next validMs milliseconds; followed by nameLength bytes: a name that the directory has. */
+/** fuseFacts: what native code may answer the kernel by itself about the inode `node`, until the monotonic clock stands at untilMs milliseconds; followed by nameLength bytes: a name that the directory has. */
 export interface FuseFactsCommand {
   session: number;
   facts: number;
@@ -938,8 +938,8 @@ export interface FuseFactsCommand {
   gid: number;
   device: number;
   blockSize: number;
-  validMs: number;
   nameLength: number;
+  untilMs: number;
 }
 export const FuseFactsCommandBytes = 128;
 /** Byte offsets of the fields of FuseFactsCommand. */
@@ -961,8 +961,8 @@ export const FuseFactsCommandOffset = {
   gid: 88,
   device: 92,
   blockSize: 96,
-  validMs: 100,
-  nameLength: 104,
+  nameLength: 100,
+  untilMs: 104,
 } as const;
 export function readFuseFactsCommand(view: DataView, at: number): FuseFactsCommand {
   return {
@@ -983,8 +983,8 @@ export function readFuseFactsCommand(view: DataView, at: number): FuseFactsComma
     gid: view.getUint32(at + 88, true),
     device: view.getUint32(at + 92, true),
     blockSize: view.getUint32(at + 96, true),
-    validMs: view.getUint32(at + 100, true),
-    nameLength: view.getUint32(at + 104, true),
+    nameLength: view.getUint32(at + 100, true),
+    untilMs: view.getUint32(at + 104, true) + view.getUint32(at + 108, true) * 4294967296,
   };
 }
 export function writeFuseFactsCommand(view: DataView, at: number, value: Partial<FuseFactsCommand>): void {
@@ -1017,9 +1017,10 @@ export function writeFuseFactsCommand(view: DataView, at: number, value: Partial
   view.setUint32(at + 88, value.gid ?? 0, true);
   view.setUint32(at + 92, value.device ?? 0, true);
   view.setUint32(at + 96, value.blockSize ?? 0, true);
-  view.setUint32(at + 100, value.validMs ?? 0, true);
-  view.setUint32(at + 104, value.nameLength ?? 0, true);
-  view.setUint32(at + 108, 0, true);
+  view.setUint32(at + 100, value.nameLength ?? 0, true);
+  const untilMsValue = value.untilMs ?? 0;
+  view.setUint32(at + 104, untilMsValue >>> 0, true);
+  view.setUint32(at + 108, Math.floor(untilMsValue / 4294967296), true);
   view.setUint32(at + 112, 0, true);
   view.setUint32(at + 116, 0, true);
   view.setUint32(at + 120, 0, true);

@@ -65,7 +65,12 @@ class Kernel {
       replies: new Replies(sink, this.open, told, { entryMs: 1000, attributesMs: 1000 }, logger),
       told,
       changes: new RecentChanges(),
-      facts: new KernelFacts({ fuseFacts: (fields) => void this.facts.push(fields) }, () => 1, 1000),
+      facts: new KernelFacts(
+        { fuseFacts: (fields, untilMs) => void this.facts.push({ ...fields, untilMs }) },
+        () => 1,
+        1000,
+        () => 0,
+      ),
       logger,
       space: () => space.get(),
       invalidate: (node) => void this.invalidated.push(node),
@@ -152,7 +157,7 @@ t.test('names', async (t) => {
 t.test('what native code may answer by itself is told before the answer', async (t) => {
   const kernel = new Kernel(await LocalCluster.start(t));
   const made = await kernel.ask(FuseOperation.mkdir, { mode: 0o755 }, 'd');
-  t.match(kernel.facts.splice(0), [{ facts: FuseFact.attributes, node: 1, links: 3, mode: 0o40755, validMs: 1000 }]);
+  t.match(kernel.facts.splice(0), [{ facts: FuseFact.attributes, node: 1, links: 3, mode: 0o40755, untilMs: 1000 }]);
   const { node } = await kernel.ask(FuseOperation.create, { node: made.node!, mode: 0o644, flags: O_RDWR | O_CREAT }, 'f');
   t.match(kernel.facts.splice(0), [
     { facts: FuseFact.attributes, node: made.node! },
