@@ -1,10 +1,13 @@
 /** getattr, setattr, fallocate, statfs: attributes of inodes and of the whole. */
+import { constants } from 'node:fs';
 import type { Fid } from '../wire/fid.js';
 import { FuseOperation, type FuseRequestEvent } from '../wire/generated.js';
 import { type Attributes, meta } from '../wire/messages.js';
 import { type AttributeChange, changeOf, withoutSetId } from './attribute-change.js';
 import { answer, type MountContext, type Operations } from './context.js';
 import { ErrnoError, Fattr } from './linux.js';
+
+const { S_IFMT, S_IFDIR } = constants;
 
 export function attributeOperations(context: MountContext): Operations {
   const { calls, files, replies } = context;
@@ -38,16 +41,17 @@ export function attributeOperations(context: MountContext): Operations {
 }
 
 async function change(context: MountContext, fid: Fid, wanted: AttributeChange): Promise<Attributes> {
-  const { calls, files, told, changes, facts } = context;
+  const { calls, files, told, changes, directories } = context;
   if (Object.keys(wanted).length === 0) return (await calls.meta(fid, meta.getAttributes, { fid })).attributes;
   // A time of writing that was not reported yet would override what is set here, and a size undo a cut.
   if (wanted.size !== undefined || wanted.mtime !== undefined) told.changedHere(await files.settleBeforeChange(fid, `inode ${fid}`));
+  const askedMs = context.now();
   const { attributes } = await calls.meta(fid, meta.setAttributes, { fid, ...wanted });
   told.changedHere(attributes);
   if (wanted.size !== undefined) files.resized(fid, attributes.size);
   if (wanted.mode !== undefined) watchSetId(context, attributes);
   changes.note(fid);
-  facts.forget(fid);
+  if ((attributes.mode & S_IFMT) === S_IFDIR) directories.changed(fid, { directory: attributes }, askedMs);
   return attributes;
 }
 

@@ -5,6 +5,7 @@ import type { OpenFiles } from '../client/open-files.js';
 import type { Space } from '../client/types.js';
 import type { FuseRequestEvent } from '../wire/generated.js';
 import type { KernelFacts } from './kernel-facts.js';
+import type { KnownDirectories } from './known-directories.js';
 import type { RecentChanges } from './recent-changes.js';
 import type { Replies } from './replies.js';
 import type { ToldAttributes } from './told-attributes.js';
@@ -16,6 +17,7 @@ export interface MountContext {
   readonly told: ToldAttributes;
   readonly changes: RecentChanges;
   readonly facts: KernelFacts;
+  readonly directories: KnownDirectories;
   readonly logger: Logger;
   /** Room in the file system, at most a second old. */
   readonly space: () => Promise<Space>;
@@ -32,8 +34,14 @@ export interface MountContext {
 export type Operation = (request: FuseRequestEvent, source: Buffer, start: number) => Promise<unknown> | undefined;
 export type Operations = Readonly<Record<number, Operation>>;
 
-/** One RPC, one answer: costs one promise beside the call's own. */
-export function answer<T>(context: MountContext, request: FuseRequestEvent, call: Promise<T>, reply: (value: T) => void): undefined {
+/** One RPC, one answer: costs one promise beside the call's own. `failed` is told before the program is. */
+export function answer<T>(
+  context: MountContext,
+  request: FuseRequestEvent,
+  call: Promise<T>,
+  reply: (value: T) => void,
+  failed?: (error: unknown) => void,
+): undefined {
   call.then(
     (value) => {
       try {
@@ -42,7 +50,10 @@ export function answer<T>(context: MountContext, request: FuseRequestEvent, call
         context.replies.fail(request, error);
       }
     },
-    (error: unknown) => context.replies.fail(request, error),
+    (error: unknown) => {
+      failed?.(error);
+      context.replies.fail(request, error);
+    },
   );
   return undefined;
 }

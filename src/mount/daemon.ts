@@ -15,7 +15,9 @@ import { monotonicMs } from '../net/runtime.js';
 import { toIbexError } from '../wire/errors.js';
 import { type Fid, formatFid } from '../wire/fid.js';
 import { readKeyFile } from '../wire/key.js';
+import { client, meta } from '../wire/messages.js';
 import { KernelFacts } from './kernel-facts.js';
+import { KnownDirectories } from './known-directories.js';
 import { RecentChanges } from './recent-changes.js';
 import { Replies } from './replies.js';
 import { MountSession } from './session.js';
@@ -28,6 +30,10 @@ export interface MountSettings {
 
 /** What is still to be written gets this long before the mount is taken away from under open files. */
 const DRAIN_MS_MAX = 8_000;
+/** Leases run out soon by themselves. */
+const GIVE_BACK_MS_MAX = 500;
+/** Names of a directory that are asked for at once: a page of some 20 KiB. Larger directories are not known as a whole. */
+const LISTED_MAX = 512;
 
 /** Mounts the file system on `mountpoint`, serves it, and resolves with the exit code when it is unmounted or a signal came. */
 export function runMount(config: ClientConfig, mountpoint: string, settings: MountSettings = {}): Promise<number> {
@@ -76,6 +82,8 @@ class Mount {
   readonly #files: OpenFiles;
   readonly #logger: Logger;
   readonly #served: MountSession;
+  readonly #calls: MetadataCalls;
+  readonly #directories: KnownDirectories;
   #session: number | undefined;
   #mounted = false;
   #closed: () => void = () => {};
@@ -91,13 +99,28 @@ class Mount {
     const told = new ToldAttributes();
     const space = new SpaceCache(cluster, () => cluster.map, config.client.requestTimeoutMs, monotonicMs);
     const validity = { entryMs: config.mount.entryValidityMs, attributesMs: config.mount.attributeValidityMs };
+    const facts = new KernelFacts(runtime, () => this.#session ?? 0);
+    this.#directories = new KnownDirectories({
+      facts,
+      attributesMs: validity.attributesMs,
+      nowMs: monotonicMs,
+      list: (fid) => calls.meta(fid, meta.readDirectory, { fid, cookie: 0, limit: LISTED_MAX, withAttributes: false, lease: true }),
+    });
+    endpoint.handle(client.endLease, ({ fid }) => {
+      this.#directories.end(fid);
+      // Before the answer leaves: no thread answers from what it was told any more.
+      runtime.flush();
+      return {};
+    });
+    this.#calls = calls;
     this.#served = new MountSession({
       calls,
       files: this.#files,
       replies: new Replies(runtime, this.#files, told, validity, logger),
       told,
       changes: new RecentChanges(),
-      facts: new KernelFacts(runtime, () => this.#session ?? 0, validity.attributesMs, monotonicMs),
+      facts,
+      directories: this.#directories,
       logger,
       space: () => space.get(),
       invalidate: (node) => {
@@ -138,7 +161,15 @@ class Mount {
       await closed;
     }
     await this.#drain();
+    await this.#giveBackLeases();
     await this.#files.released();
+  }
+
+  /** Nothing is answered any more: others need not wait until the leases run out. */
+  async #giveBackLeases(): Promise<void> {
+    const targets = new Set([...this.#directories.leased()].map((fid) => this.#calls.metaOf(fid)));
+    const given = [...targets].map((target) => this.#calls.metaTarget(target, meta.giveBackLeases, {}, { timeoutMs: GIVE_BACK_MS_MAX }));
+    await Promise.allSettled(given);
   }
 
   /** Everything that programs have written is on its way no longer; bounded in time. */

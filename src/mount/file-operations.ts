@@ -17,7 +17,7 @@ const CLEAR_SET_ID = 1;
 const writes = (flags: number): boolean => (flags & O_ACCMODE) !== O_RDONLY;
 
 export function fileOperations(context: MountContext): Operations {
-  const { calls, files, replies, told, changes, facts } = context;
+  const { calls, files, replies, told, changes, facts, directories } = context;
 
   const open = async (request: FuseRequestEvent): Promise<void> => {
     const fid = request.node as Fid;
@@ -59,7 +59,10 @@ export function fileOperations(context: MountContext): Operations {
     const { uid, gid, flags } = request;
     const exclusive = (flags & O_EXCL) !== 0;
     const mode = (request.mode & ~request.umask) >>> 0;
-    const answer = await calls.meta(parent, meta.create, { parent, name, mode, uid, gid, exclusive }).catch((error: unknown) => {
+    const askedMs = context.now();
+    const wanted = { parent, name, mode, uid, gid, exclusive, lease: true };
+    const answer = await calls.meta(parent, meta.create, wanted).catch((error: unknown) => {
+      directories.failed(parent, error);
       // A link or a directory came in between: with ESTALE the kernel looks again instead of failing.
       const lookAgain = !exclusive && error instanceof IbexError && error.kind === 'ERR_EXISTS';
       throw lookAgain ? new ErrnoError(Errno.ESTALE, error.message) : error;
@@ -67,8 +70,8 @@ export function fileOperations(context: MountContext): Operations {
     let { attributes } = answer;
     const file = files.opened(attributes, answer.layout, true);
     changes.note(parent);
-    facts.changed(parent, answer.directory);
-    if (answer.created) facts.created(attributes.fid);
+    directories.changed(parent, answer, askedMs, name);
+    if (answer.created) facts.noXattrs(attributes.fid, context.now() + replies.validity.attributesMs);
     let handle: number;
     try {
       // Somebody else made it since the kernel looked: then this is an open.

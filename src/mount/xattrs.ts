@@ -10,7 +10,7 @@ const XATTR_REPLACE = 2;
 const modes: Readonly<Record<number, 'any' | 'create' | 'replace'>> = { 0: 'any', [XATTR_CREATE]: 'create', [XATTR_REPLACE]: 'replace' };
 
 export function xattrOperations(context: MountContext): Operations {
-  const { calls, replies, changes, facts } = context;
+  const { calls, replies, changes, directories } = context;
 
   const nameOf = (request: FuseRequestEvent, source: Buffer, start: number): string => {
     const name = decodeName(source, start, request.nameLength);
@@ -46,7 +46,7 @@ export function xattrOperations(context: MountContext): Operations {
       const value = Buffer.from(source.subarray(from, from + request.secondLength));
       return answer(context, request, calls.meta(fid, meta.setXattr, { fid, name, value, mode }), () => {
         changes.note(fid);
-        facts.forget(fid);
+        directories.forget(fid);
         replies.done(request);
       });
     },
@@ -54,7 +54,7 @@ export function xattrOperations(context: MountContext): Operations {
       const fid = request.node as Fid;
       return answer(context, request, calls.meta(fid, meta.removeXattr, { fid, name: nameOf(request, source, start) }), () => {
         changes.note(fid);
-        facts.forget(fid);
+        directories.forget(fid);
         replies.done(request);
       });
     },

@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import t from 'tap';
 import { OpenFiles } from '../../src/client/open-files.js';
 import { KernelFacts } from '../../src/mount/kernel-facts.js';
+import { KnownDirectories } from '../../src/mount/known-directories.js';
 import { Errno, Fattr, OpenReply } from '../../src/mount/linux.js';
 import { RecentChanges } from '../../src/mount/recent-changes.js';
 import { Replies } from '../../src/mount/replies.js';
@@ -13,7 +14,6 @@ import { ToldAttributes } from '../../src/mount/told-attributes.js';
 import {
   FuseDirectoryEntryBytes,
   FuseFact,
-  type FuseFactsCommand,
   FuseOperation,
   type FuseReplyCommand,
   FuseReplyKind,
@@ -22,6 +22,7 @@ import {
   readFuseDirectoryEntry,
   readFuseRequestEvent,
 } from '../../src/wire/generated.js';
+import { meta } from '../../src/wire/messages.js';
 import { LocalCluster, MemoryFiles } from '../client/local-cluster.js';
 
 interface Answer extends Partial<FuseReplyCommand> {
@@ -35,7 +36,7 @@ class Kernel {
   readonly files: MemoryFiles;
   readonly open: OpenFiles;
   readonly invalidated: number[] = [];
-  readonly facts: Partial<FuseFactsCommand>[] = [];
+  readonly facts: { facts: number | undefined; node: number | undefined; untilMs: number; name: string | undefined }[] = [];
   readonly cluster: LocalCluster;
   readonly #session: MountSession;
   readonly #waiting = new Map<number, (answer: Answer) => void>();
@@ -59,18 +60,23 @@ class Kernel {
       1000,
       () => 0,
     );
+    const facts = new KernelFacts(
+      { fuseFacts: ({ facts, node }, untilMs, name) => void this.facts.push({ facts, node, untilMs, name: name?.toString() }) },
+      () => 1,
+    );
     this.#session = new MountSession({
       calls: cluster,
       files: this.open,
       replies: new Replies(sink, this.open, told, { entryMs: 1000, attributesMs: 1000 }, logger),
       told,
       changes: new RecentChanges(),
-      facts: new KernelFacts(
-        { fuseFacts: (fields, untilMs) => void this.facts.push({ ...fields, untilMs }) },
-        () => 1,
-        1000,
-        () => 0,
-      ),
+      facts,
+      directories: new KnownDirectories({
+        facts,
+        attributesMs: 1000,
+        nowMs: () => 0,
+        list: (fid) => cluster.meta(fid, meta.readDirectory, { fid, cookie: 0, limit: 512, withAttributes: false, lease: true }),
+      }),
       logger,
       space: () => space.get(),
       invalidate: (node) => void this.invalidated.push(node),
@@ -156,19 +162,32 @@ t.test('names', async (t) => {
 
 t.test('what native code may answer by itself is told before the answer', async (t) => {
   const kernel = new Kernel(await LocalCluster.start(t));
-  const made = await kernel.ask(FuseOperation.mkdir, { mode: 0o755 }, 'd');
-  t.match(kernel.facts.splice(0), [{ facts: FuseFact.attributes, node: 1, links: 3, mode: 0o40755, untilMs: 1000 }]);
-  const { node } = await kernel.ask(FuseOperation.create, { node: made.node!, mode: 0o644, flags: O_RDWR | O_CREAT }, 'f');
-  t.match(kernel.facts.splice(0), [
-    { facts: FuseFact.attributes, node: made.node! },
-    { facts: FuseFact.noXattrs, node: node! },
+  const told = () => kernel.facts.splice(0);
+  const { node: d } = await kernel.ask(FuseOperation.mkdir, { mode: 0o755 }, 'd');
+  t.strictSame(told(), [
+    { facts: FuseFact.attributes, node: 1, untilMs: 1000, name: undefined },
+    { facts: FuseFact.empty, node: d, untilMs: 900, name: undefined },
   ]);
-  await kernel.ask(FuseOperation.create, { node: made.node!, mode: 0o644, flags: O_RDWR | O_CREAT }, 'f');
-  t.match(kernel.facts.splice(0), [{ facts: FuseFact.forget, node: made.node! }], 'it was there: its directory may have changed before');
-  await kernel.ask(FuseOperation.setxattr, { node: node! }, 'user.a', '1');
-  t.match(kernel.facts.splice(0), [{ facts: FuseFact.forget, node: node! }]);
-  await kernel.ask(FuseOperation.setattr, { node: made.node!, valid: Fattr.mode, mode: 0o700 });
-  t.match(kernel.facts.splice(0), [{ facts: FuseFact.forget, node: made.node! }]);
+  const create = { node: d!, mode: 0o644, flags: O_RDWR | O_CREAT };
+  const { node: f } = await kernel.ask(FuseOperation.create, create, 'f');
+  t.strictSame(told(), [
+    { facts: FuseFact.attributes, node: d, untilMs: 1000, name: undefined },
+    { facts: FuseFact.names, node: d, untilMs: 900, name: 'f' },
+    { facts: FuseFact.noXattrs, node: f, untilMs: 1000, name: undefined },
+  ]);
+  await kernel.ask(FuseOperation.setattr, { node: d!, valid: Fattr.mode, mode: 0o700 });
+  t.match(told(), [
+    { facts: FuseFact.attributes, node: d! },
+    { facts: FuseFact.names, node: d!, name: undefined },
+  ]);
+  await kernel.ask(FuseOperation.rename2, { node: d!, newNode: d! }, 'f', 'g');
+  t.match(told(), [{ facts: FuseFact.attributes }, { facts: FuseFact.names, node: d!, name: 'g' }]);
+  await kernel.ask(FuseOperation.create, create, 'g');
+  t.match(told(), [{ facts: FuseFact.forget, node: d! }], 'it was there: its directory may have changed before');
+  await kernel.ask(FuseOperation.setxattr, { node: f! }, 'user.a', '1');
+  t.match(told(), [{ facts: FuseFact.forget, node: f! }]);
+  t.match(await kernel.ask(FuseOperation.mkdir, { node: d!, mode: 0o755 }, 'g'), errno(Errno.EEXIST));
+  t.match(told(), [{ facts: FuseFact.forget, node: d! }], 'what fails was not expected');
 });
 
 t.test('a file is made, written, settled and closed', async (t) => {
