@@ -188,6 +188,57 @@ enum class FuseFact : uint32_t {
   kForget = 16,
 };
 
+// Operation of an RdmaRequest and of an RdmaCompletion; the numbers are those of native/verbs/work_request.h.
+enum class RdmaOperation : uint8_t {
+  kSend = 0,
+  kSendWithImmediate = 1,
+  kWrite = 2,
+  kWriteWithImmediate = 3,
+  kRead = 4,
+  kCompareAndSwap = 5,
+  kFetchAndAdd = 6,
+  kReceive = 7,
+};
+
+// Bits of RdmaRequest.flags. fence: waits for all earlier READs and atomics of the queue pair. inlineData: the bytes are copied when posted. solicited: raises an event at a peer that waits for solicited completions only.
+enum class RdmaRequestFlag : uint8_t {
+  kFence = 1,
+  kInlineData = 2,
+  kSolicited = 4,
+};
+
+// Bits of RdmaCompletion.flags. immediate: the field immediate holds. receivedWrite: a receive that a WRITE with immediate took; it holds no data.
+enum class RdmaCompletionFlag : uint8_t {
+  kImmediate = 1,
+  kReceivedWrite = 2,
+};
+
+// How an RDMA operation ended; the numbers are those of the verbs interface (enum ibv_wc_status).
+enum class RdmaStatus : uint8_t {
+  kSuccess = 0,
+  kLocalLength = 1,
+  kLocalQueuePairOperation = 2,
+  kLocalEecOperation = 3,
+  kLocalProtection = 4,
+  kFlushed = 5,
+  kMemoryWindowBind = 6,
+  kBadResponse = 7,
+  kLocalAccess = 8,
+  kRemoteInvalidRequest = 9,
+  kRemoteAccess = 10,
+  kRemoteOperation = 11,
+  kRetriesExceeded = 12,
+  kReceiverNotReady = 13,
+  kLocalRddViolation = 14,
+  kRemoteInvalidReadRequest = 15,
+  kRemoteAborted = 16,
+  kInvalidEecNumber = 17,
+  kInvalidEecState = 18,
+  kFatal = 19,
+  kResponseTimeout = 20,
+  kGeneral = 21,
+};
+
 // Severity of a log event; the numbers are pino's.
 enum class LogLevel : uint16_t {
   kDebug = 20,
@@ -662,6 +713,63 @@ static_assert(offsetof(FileIoCommand, slot) == 24);
 static_assert(offsetof(FileIoCommand, offset) == 32);
 static_assert(offsetof(FileIoCommand, slot_offset) == 40);
 static_assert(offsetof(FileIoCommand, length) == 48);
+
+// An RDMA operation that JavaScript posts: on the queue pair with the slot queuePair, with length bytes at offset of the arena with the slot arena. remoteAddress and remoteKey name memory of the peer (one-sided operations); compareOrAdd and swap are the operands of atomics. tag and index come back in the RdmaCompletion.
+struct __attribute__((packed)) RdmaRequest {
+  uint32_t tag{};
+  uint32_t index{};
+  uint32_t queue_pair{};
+  uint8_t operation{};
+  uint8_t flags{};
+  uint16_t reserved{};
+  uint32_t arena{};
+  uint32_t remote_key{};
+  uint64_t offset{};
+  uint32_t length{};
+  uint32_t immediate{};
+  uint64_t remote_address{};
+  uint64_t compare_or_add{};
+  uint64_t swap{};
+};
+static_assert(sizeof(RdmaRequest) == 64);
+static_assert(offsetof(RdmaRequest, tag) == 0);
+static_assert(offsetof(RdmaRequest, index) == 4);
+static_assert(offsetof(RdmaRequest, queue_pair) == 8);
+static_assert(offsetof(RdmaRequest, operation) == 12);
+static_assert(offsetof(RdmaRequest, flags) == 13);
+static_assert(offsetof(RdmaRequest, arena) == 16);
+static_assert(offsetof(RdmaRequest, remote_key) == 20);
+static_assert(offsetof(RdmaRequest, offset) == 24);
+static_assert(offsetof(RdmaRequest, length) == 32);
+static_assert(offsetof(RdmaRequest, immediate) == 36);
+static_assert(offsetof(RdmaRequest, remote_address) == 40);
+static_assert(offsetof(RdmaRequest, compare_or_add) == 48);
+static_assert(offsetof(RdmaRequest, swap) == 56);
+
+// The end of an RdmaRequest. bytes is what a receive got.
+struct __attribute__((packed)) RdmaCompletion {
+  uint32_t tag{};
+  uint32_t index{};
+  uint32_t queue_pair{};
+  uint8_t operation{};
+  uint8_t status{};
+  uint8_t flags{};
+  uint8_t reserved{};
+  uint32_t bytes{};
+  uint32_t immediate{};
+  uint32_t vendor_error{};
+  uint32_t reserved2{};
+};
+static_assert(sizeof(RdmaCompletion) == 32);
+static_assert(offsetof(RdmaCompletion, tag) == 0);
+static_assert(offsetof(RdmaCompletion, index) == 4);
+static_assert(offsetof(RdmaCompletion, queue_pair) == 8);
+static_assert(offsetof(RdmaCompletion, operation) == 12);
+static_assert(offsetof(RdmaCompletion, status) == 13);
+static_assert(offsetof(RdmaCompletion, flags) == 14);
+static_assert(offsetof(RdmaCompletion, bytes) == 16);
+static_assert(offsetof(RdmaCompletion, immediate) == 20);
+static_assert(offsetof(RdmaCompletion, vendor_error) == 24);
 
 // chunkOperation: truncate, stat, sync or remove one chunk. Ends with a chunkDone event of the same tag.
 struct __attribute__((packed)) ChunkOperationCommand {

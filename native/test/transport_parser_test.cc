@@ -174,6 +174,32 @@ TEST_CASE("structs of the wire have the bytes of the golden vectors") {
   response.chunk_size = 123456789012;
   response.chunk_blocks = 241126542;
   CHECK(bytes_of(response) == golden("ChunkResponse"));
+  wire::RdmaRequest rdma;
+  rdma.tag = 1;
+  rdma.index = 2;
+  rdma.queue_pair = 65539;
+  rdma.operation = 3;
+  rdma.flags = 3;
+  rdma.arena = 1048580;
+  rdma.remote_key = 0xdeadbeef;
+  rdma.offset = 4503599627370496;
+  rdma.length = 1048576;
+  rdma.immediate = 0xfeedbeef;
+  rdma.remote_address = 140737488351232;
+  rdma.compare_or_add = 9007199254740991;
+  rdma.swap = 42;
+  CHECK(bytes_of(rdma) == golden("RdmaRequest"));
+  wire::RdmaCompletion completion;
+  completion.tag = UINT32_MAX;
+  completion.index = 7;
+  completion.queue_pair = 65539;
+  completion.operation = 7;
+  completion.status = 10;
+  completion.flags = 3;
+  completion.bytes = 4096;
+  completion.immediate = 0xdeadbeef;
+  completion.vendor_error = 135;
+  CHECK(bytes_of(completion) == golden("RdmaCompletion"));
 }
 
 TEST_CASE("a sealed header passes, and its CRC covers the 60 bytes before it") {

@@ -187,6 +187,61 @@ export const FuseFact = {
 } as const;
 export type FuseFact = (typeof FuseFact)[keyof typeof FuseFact];
 
+/** Operation of an RdmaRequest and of an RdmaCompletion; the numbers are those of native/verbs/work_request.h. */
+export const RdmaOperation = {
+  send: 0,
+  sendWithImmediate: 1,
+  write: 2,
+  writeWithImmediate: 3,
+  read: 4,
+  compareAndSwap: 5,
+  fetchAndAdd: 6,
+  receive: 7,
+} as const;
+export type RdmaOperation = (typeof RdmaOperation)[keyof typeof RdmaOperation];
+
+/** Bits of RdmaRequest.flags. fence: waits for all earlier READs and atomics of the queue pair. inlineData: the bytes are copied when posted. solicited: raises an event at a peer that waits for solicited completions only. */
+export const RdmaRequestFlag = {
+  fence: 1,
+  inlineData: 2,
+  solicited: 4,
+} as const;
+export type RdmaRequestFlag = (typeof RdmaRequestFlag)[keyof typeof RdmaRequestFlag];
+
+/** Bits of RdmaCompletion.flags. immediate: the field immediate holds. receivedWrite: a receive that a WRITE with immediate took; it holds no data. */
+export const RdmaCompletionFlag = {
+  immediate: 1,
+  receivedWrite: 2,
+} as const;
+export type RdmaCompletionFlag = (typeof RdmaCompletionFlag)[keyof typeof RdmaCompletionFlag];
+
+/** How an RDMA operation ended; the numbers are those of the verbs interface (enum ibv_wc_status). */
+export const RdmaStatus = {
+  success: 0,
+  localLength: 1,
+  localQueuePairOperation: 2,
+  localEecOperation: 3,
+  localProtection: 4,
+  flushed: 5,
+  memoryWindowBind: 6,
+  badResponse: 7,
+  localAccess: 8,
+  remoteInvalidRequest: 9,
+  remoteAccess: 10,
+  remoteOperation: 11,
+  retriesExceeded: 12,
+  receiverNotReady: 13,
+  localRddViolation: 14,
+  remoteInvalidReadRequest: 15,
+  remoteAborted: 16,
+  invalidEecNumber: 17,
+  invalidEecState: 18,
+  fatal: 19,
+  responseTimeout: 20,
+  general: 21,
+} as const;
+export type RdmaStatus = (typeof RdmaStatus)[keyof typeof RdmaStatus];
+
 /** Severity of a log event; the numbers are pino's. */
 export const LogLevel = {
   debug: 20,
@@ -1277,6 +1332,133 @@ export function writeFileIoCommand(view: DataView, at: number, value: Partial<Fi
   const lengthValue = value.length ?? 0;
   view.setUint32(at + 48, lengthValue >>> 0, true);
   view.setUint32(at + 52, Math.floor(lengthValue / 4294967296), true);
+}
+
+/** An RDMA operation that JavaScript posts: on the queue pair with the slot queuePair, with length bytes at offset of the arena with the slot arena. remoteAddress and remoteKey name memory of the peer (one-sided operations); compareOrAdd and swap are the operands of atomics. tag and index come back in the RdmaCompletion. */
+export interface RdmaRequest {
+  tag: number;
+  index: number;
+  queuePair: number;
+  operation: number;
+  flags: number;
+  arena: number;
+  remoteKey: number;
+  offset: number;
+  length: number;
+  immediate: number;
+  remoteAddress: number;
+  compareOrAdd: number;
+  swap: number;
+}
+export const RdmaRequestBytes = 64;
+/** Byte offsets of the fields of RdmaRequest. */
+export const RdmaRequestOffset = {
+  tag: 0,
+  index: 4,
+  queuePair: 8,
+  operation: 12,
+  flags: 13,
+  arena: 16,
+  remoteKey: 20,
+  offset: 24,
+  length: 32,
+  immediate: 36,
+  remoteAddress: 40,
+  compareOrAdd: 48,
+  swap: 56,
+} as const;
+export function readRdmaRequest(view: DataView, at: number): RdmaRequest {
+  return {
+    tag: view.getUint32(at, true),
+    index: view.getUint32(at + 4, true),
+    queuePair: view.getUint32(at + 8, true),
+    operation: view.getUint8(at + 12),
+    flags: view.getUint8(at + 13),
+    arena: view.getUint32(at + 16, true),
+    remoteKey: view.getUint32(at + 20, true),
+    offset: view.getUint32(at + 24, true) + view.getUint32(at + 28, true) * 4294967296,
+    length: view.getUint32(at + 32, true),
+    immediate: view.getUint32(at + 36, true),
+    remoteAddress: view.getUint32(at + 40, true) + view.getUint32(at + 44, true) * 4294967296,
+    compareOrAdd: view.getUint32(at + 48, true) + view.getUint32(at + 52, true) * 4294967296,
+    swap: view.getUint32(at + 56, true) + view.getUint32(at + 60, true) * 4294967296,
+  };
+}
+export function writeRdmaRequest(view: DataView, at: number, value: Partial<RdmaRequest>): void {
+  view.setUint32(at, value.tag ?? 0, true);
+  view.setUint32(at + 4, value.index ?? 0, true);
+  view.setUint32(at + 8, value.queuePair ?? 0, true);
+  view.setUint8(at + 12, value.operation ?? 0);
+  view.setUint8(at + 13, value.flags ?? 0);
+  view.setUint16(at + 14, 0, true);
+  view.setUint32(at + 16, value.arena ?? 0, true);
+  view.setUint32(at + 20, value.remoteKey ?? 0, true);
+  const offsetValue = value.offset ?? 0;
+  view.setUint32(at + 24, offsetValue >>> 0, true);
+  view.setUint32(at + 28, Math.floor(offsetValue / 4294967296), true);
+  view.setUint32(at + 32, value.length ?? 0, true);
+  view.setUint32(at + 36, value.immediate ?? 0, true);
+  const remoteAddressValue = value.remoteAddress ?? 0;
+  view.setUint32(at + 40, remoteAddressValue >>> 0, true);
+  view.setUint32(at + 44, Math.floor(remoteAddressValue / 4294967296), true);
+  const compareOrAddValue = value.compareOrAdd ?? 0;
+  view.setUint32(at + 48, compareOrAddValue >>> 0, true);
+  view.setUint32(at + 52, Math.floor(compareOrAddValue / 4294967296), true);
+  const swapValue = value.swap ?? 0;
+  view.setUint32(at + 56, swapValue >>> 0, true);
+  view.setUint32(at + 60, Math.floor(swapValue / 4294967296), true);
+}
+
+/** The end of an RdmaRequest. bytes is what a receive got. */
+export interface RdmaCompletion {
+  tag: number;
+  index: number;
+  queuePair: number;
+  operation: number;
+  status: number;
+  flags: number;
+  bytes: number;
+  immediate: number;
+  vendorError: number;
+}
+export const RdmaCompletionBytes = 32;
+/** Byte offsets of the fields of RdmaCompletion. */
+export const RdmaCompletionOffset = {
+  tag: 0,
+  index: 4,
+  queuePair: 8,
+  operation: 12,
+  status: 13,
+  flags: 14,
+  bytes: 16,
+  immediate: 20,
+  vendorError: 24,
+} as const;
+export function readRdmaCompletion(view: DataView, at: number): RdmaCompletion {
+  return {
+    tag: view.getUint32(at, true),
+    index: view.getUint32(at + 4, true),
+    queuePair: view.getUint32(at + 8, true),
+    operation: view.getUint8(at + 12),
+    status: view.getUint8(at + 13),
+    flags: view.getUint8(at + 14),
+    bytes: view.getUint32(at + 16, true),
+    immediate: view.getUint32(at + 20, true),
+    vendorError: view.getUint32(at + 24, true),
+  };
+}
+export function writeRdmaCompletion(view: DataView, at: number, value: Partial<RdmaCompletion>): void {
+  view.setUint32(at, value.tag ?? 0, true);
+  view.setUint32(at + 4, value.index ?? 0, true);
+  view.setUint32(at + 8, value.queuePair ?? 0, true);
+  view.setUint8(at + 12, value.operation ?? 0);
+  view.setUint8(at + 13, value.status ?? 0);
+  view.setUint8(at + 14, value.flags ?? 0);
+  view.setUint8(at + 15, 0);
+  view.setUint32(at + 16, value.bytes ?? 0, true);
+  view.setUint32(at + 20, value.immediate ?? 0, true);
+  view.setUint32(at + 24, value.vendorError ?? 0, true);
+  view.setUint32(at + 28, 0, true);
 }
 
 /** chunkOperation: truncate, stat, sync or remove one chunk. Ends with a chunkDone event of the same tag. */
