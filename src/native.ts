@@ -3,6 +3,7 @@
  * src/net/runtime.ts is what the rest of the code uses.
  */
 import { createRequire } from 'node:module';
+import type { NativeRdma } from './rdma/native.js';
 
 export interface RuntimeOptions {
   /** Threads that drive reactors of their own, besides the one on Node's loop. */
@@ -98,6 +99,7 @@ export interface NativeAddon {
   lockFile(path: string): number;
   /** Once for each lockFile: it closes the descriptor. */
   unlockFile(descriptor: number): void;
+  readonly rdma: NativeRdma;
 }
 
 let loaded: NativeAddon | undefined;

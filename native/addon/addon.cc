@@ -3,6 +3,7 @@
 
 #include "addon/features.h"
 #include "addon/file_lock.h"
+#include "addon/rdma.h"
 #include "addon/runtime.h"
 #include "base/crc32c.h"
 #include "fuse/mount.h"
@@ -79,6 +80,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("sdNotify", Napi::Function::New(env, sd_notify, "sdNotify"));
   exports.Set("lockFile", Napi::Function::New(env, lock_file_of, "lockFile"));
   exports.Set("unlockFile", Napi::Function::New(env, unlock_file_of, "unlockFile"));
+  exports.Set("rdma", define_rdma(env));
   return exports;
 }
 
