@@ -25,8 +25,13 @@ async function clientConfig(context: Context): Promise<ClientConfig> {
   return loadClientConfig(context.globals);
 }
 
+/** The key for what needs no cluster. */
+export async function readKey(context: Context): Promise<Buffer> {
+  return await readConfiguredKey(await clientConfig(context));
+}
+
 /** A missing key is a matter of configuration, not of a file that was asked for. */
-async function readKey(config: ClientConfig): Promise<Buffer> {
+async function readConfiguredKey(config: ClientConfig): Promise<Buffer> {
   try {
     return await readKeyFile(config.cluster.keyFile);
   } catch (error) {
@@ -39,7 +44,7 @@ async function readKey(config: ClientConfig): Promise<Buffer> {
 /** Runs `body` with the files of the cluster and closes the connection whatever happens. */
 export async function withFiles<Result>(context: Context, body: (files: FileSystem) => Promise<Result>): Promise<Result> {
   const config = await clientConfig(context);
-  await readKey(config);
+  await readConfiguredKey(config);
   const { connect } = await import('../client/connect.js');
   const files = await connect({
     mgmtd: config.cluster.mgmtd.map(formatAddress),
@@ -62,7 +67,7 @@ export async function withCluster<Result>(
   body: (cluster: Cluster, config: ClientConfig) => Promise<Result>,
 ): Promise<Result> {
   const config = await clientConfig(context);
-  const key = await readKey(config);
+  const key = await readConfiguredKey(config);
   const [{ Endpoint }, { Cluster }] = await Promise.all([import('../net/endpoint.js'), import('../net/cluster.js')]);
   const endpoint = new Endpoint({ key, kind: 'tool', logger: await toolLogger(), runtime: { bufferBytes: TOOL_BUFFER_BYTES } });
   try {

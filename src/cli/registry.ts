@@ -29,6 +29,7 @@ export const groupSummaries: Readonly<Record<string, string>> = {
   target: 'the folders that hold metadata and file data',
   entry: 'how a file or directory is stored',
   key: "the cluster's secret",
+  rdma: 'RDMA devices of this machine',
 };
 
 export const commands: readonly CommandEntry[] = [
@@ -62,6 +63,13 @@ export const commands: readonly CommandEntry[] = [
   { name: 'stat', group: files, summary: 'attributes of a file', load: () => import('./commands/stat.js') },
   { name: 'key generate', group: tools, summary: 'make a key file for a new cluster', load: () => import('./commands/key-generate.js') },
   { name: 'key token', group: tools, summary: 'bearer token for the HTTP API', load: () => import('./commands/key-token.js') },
+  {
+    name: 'rdma devices',
+    group: tools,
+    summary: 'RDMA devices: ports, addresses, limits, what is wrong',
+    load: () => import('./commands/rdma-devices.js'),
+  },
+  { name: 'rdma bench', group: tools, summary: 'how fast RDMA is between two machines', load: () => import('./commands/rdma-bench.js') },
   {
     name: 'doctor',
     group: tools,

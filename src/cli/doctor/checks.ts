@@ -8,7 +8,8 @@ import type { Context } from '../context.js';
 import { reportOf } from '../exit-codes.js';
 import { ibexMounts } from '../mounts.js';
 import type { Finding, FindingState } from './finding.js';
-import { checkFuseDevice, checkFusermount, checkLockedMemory, checkNode, checkRdmaDevices, checkVerbsLibrary } from './machine.js';
+import { checkFuseDevice, checkFusermount, checkLockedMemory, checkNode } from './machine.js';
+import { checkRdma } from './rdma.js';
 
 /** What native code found out by trying: the addon itself and the kernel interfaces it uses. */
 async function checkNative(): Promise<Finding[]> {
@@ -93,8 +94,7 @@ export async function runChecks(context: Context, options: { readonly cluster: b
     checkFuseDevice(),
     checkFusermount(),
     checkLockedMemory(),
-    checkVerbsLibrary(),
-    checkRdmaDevices(),
+    ...(await checkRdma()),
     { name: 'client.toml', state: 'note', detail: configuration ?? 'none found: defaults' },
     key,
     { name: 'mounts here', state: 'note', detail: mounts.map(({ path }) => path).join(', ') || 'none' },

@@ -1,5 +1,5 @@
-/** Checks of this machine: Node, memory that may be locked, FUSE, RDMA. Each returns one finding. */
-import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+/** Checks of this machine: Node, memory that may be locked, FUSE. Each returns one finding. */
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatBytes } from '../output/format.js';
 import type { Finding } from './finding.js';
@@ -83,32 +83,4 @@ export function checkLockedMemory(): Finding {
   const advice =
     'RDMA pins its buffers. In /etc/security/limits.d/ibexfs.conf: "* - memlock unlimited"; in a systemd unit: LimitMEMLOCK=infinity. TCP does not need it.';
   return { name, state: 'note', detail, advice };
-}
-
-const libraryFolders = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/lib64', '/usr/lib64', '/usr/lib', '/lib'];
-
-export function checkVerbsLibrary(): Finding {
-  const name = 'libibverbs';
-  const found = libraryFolders.map((folder) => join(folder, 'libibverbs.so.1')).find((file) => existsSync(file));
-  if (found !== undefined) return { name, state: 'ok', detail: found };
-  return {
-    name,
-    state: 'note',
-    detail: 'not there; data moves over TCP',
-    advice: 'For RDMA. Debian, Ubuntu: apt-get install libibverbs1 ibverbs-providers; Fedora, RHEL: dnf install libibverbs.',
-  };
-}
-
-export function checkRdmaDevices(): Finding {
-  const name = 'RDMA devices';
-  const folder = '/sys/class/infiniband';
-  const devices = existsSync(folder) ? readdirSync(folder) : [];
-  if (devices.length > 0) return { name, state: 'ok', detail: devices.join(', ') };
-  return {
-    name,
-    state: 'note',
-    detail: 'none; data moves over TCP',
-    advice:
-      'With an InfiniBand or RoCE card: load its driver (modprobe mlx5_ib). To try without one: rdma link add rxe0 type rxe netdev eth0.',
-  };
 }
