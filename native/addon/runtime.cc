@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cmath>
+#include <cstring>
 
 #include "runtime/metrics.h"
 
@@ -77,6 +78,15 @@ CoreOptions core_options(const Napi::Object& given) {
   if (const uint64_t timeout_ms = number_option(given, "ioTimeoutMs"); timeout_ms != 0) {
     options.chunk_client.io_timeout_ms = static_cast<uint32_t>(timeout_ms);
   }
+  if (const Napi::Value rdma = given.Get("rdma"); rdma.IsObject()) {
+    const auto wished = rdma.As<Napi::Object>();
+    options.rdma.device = wished.Get("device").IsString() ? wished.Get("device").As<Napi::String>().Utf8Value() : std::string();
+    options.rdma.port = static_cast<uint8_t>(std::clamp<uint64_t>(number_option(wished, "port"), 1, UINT8_MAX));
+    const Napi::Value index = wished.Get("gidIndex");
+    if (index.IsNumber() && index.As<Napi::Number>().Int32Value() >= 0)
+      options.rdma.gid_index = index.As<Napi::Number>().Uint32Value();
+    options.rdma.expose_pool = flag_option(wished, "exposePool");
+  }
   const std::string engine = given.Get("diskEngine").ToString().Utf8Value();
   if (engine == "io_uring") options.chunk_server.engine = DiskEngineKind::kIoUring;
   if (engine == "threads") options.chunk_server.engine = DiskEngineKind::kThreads;
@@ -99,6 +109,12 @@ Napi::Function RuntimeObject::define(Napi::Env env) {
                       InstanceMethod("listen", &Self::listen),
                       InstanceMethod("connect", &Self::connect),
                       InstanceMethod("authenticate", &Self::authenticate),
+                      InstanceMethod("rdmaOpen", &Self::rdma_open),
+                      InstanceMethod("rdmaOffer", &Self::rdma_offer),
+                      InstanceMethod("rdmaAccept", &Self::rdma_accept),
+                      InstanceMethod("rdmaProbe", &Self::rdma_probe),
+                      InstanceMethod("rdmaUse", &Self::rdma_use),
+                      InstanceMethod("rdmaDrop", &Self::rdma_drop),
                       InstanceMethod("setRoute", &Self::set_route),
                       InstanceMethod("clearRoute", &Self::clear_route),
                       InstanceMethod("failTarget", &Self::fail_target),
@@ -225,6 +241,47 @@ Napi::Value RuntimeObject::authenticate(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value RuntimeObject::rdma_open(const Napi::CallbackInfo& info) {
+  IBEXFS_NEED_CORE(info);
+  return check(info, core_->rdma().open());
+}
+
+Napi::Value RuntimeObject::rdma_offer(const Napi::CallbackInfo& info) {
+  IBEXFS_NEED_CORE(info);
+  const auto offer = core_->rdma().offer(u32(info, 0));
+  if (!offer.ok()) return check(info, offer.status());
+  return Napi::Buffer<uint8_t>::Copy(info.Env(), reinterpret_cast<const uint8_t*>(&offer.value()), sizeof(offer.value()));
+}
+
+Napi::Value RuntimeObject::rdma_accept(const Napi::CallbackInfo& info) {
+  IBEXFS_NEED_CORE(info);
+  wire::QueuePairOffer peer;
+  if (!info[1].IsBuffer() || info[1].As<Napi::Buffer<uint8_t>>().Length() != sizeof(peer)) {
+    return check(info, Status(StatusCode::kInvalid, "rdmaAccept: expected the peer's offer"));
+  }
+  std::memcpy(&peer, info[1].As<Napi::Buffer<uint8_t>>().Data(), sizeof(peer));
+  return check(info, core_->rdma().accept(u32(info, 0), peer));
+}
+
+Napi::Value RuntimeObject::rdma_probe(const Napi::CallbackInfo& info) {
+  IBEXFS_NEED_CORE(info);
+  core_->rdma().probe(u32(info, 0));
+  return info.Env().Undefined();
+}
+
+Napi::Value RuntimeObject::rdma_use(const Napi::CallbackInfo& info) {
+  IBEXFS_NEED_CORE(info);
+  const auto path = core_->rdma().use(u32(info, 0));
+  if (!path.ok()) return check(info, path.status());
+  return Napi::String::New(info.Env(), path.value());
+}
+
+Napi::Value RuntimeObject::rdma_drop(const Napi::CallbackInfo& info) {
+  IBEXFS_NEED_CORE(info);
+  core_->rdma().drop(u32(info, 0), text(info, 1));
+  return info.Env().Undefined();
+}
+
 Napi::Value RuntimeObject::set_route(const Napi::CallbackInfo& info) {
   IBEXFS_NEED_CORE(info);
   if (auto connection = core_->connections().find(u32(info, 1))) {
@@ -330,7 +387,7 @@ Napi::Value RuntimeObject::register_buffer(const Napi::CallbackInfo& info) {
     std::lock_guard lock(reaper->mutex);
     reaper->done.push_back(reference);
   });
-  return Napi::Number::New(info.Env(), core_->register_memory(std::move(memory)));
+  return Napi::Number::New(info.Env(), core_->register_memory(std::move(memory), info[1].ToBoolean().Value()));
 }
 
 Napi::Value RuntimeObject::release_buffer(const Napi::CallbackInfo& info) {

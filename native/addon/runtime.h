@@ -25,6 +25,12 @@ class RuntimeObject : public Napi::ObjectWrap<RuntimeObject> {
   Napi::Value listen(const Napi::CallbackInfo& info);
   Napi::Value connect(const Napi::CallbackInfo& info);
   Napi::Value authenticate(const Napi::CallbackInfo& info);
+  Napi::Value rdma_open(const Napi::CallbackInfo& info);
+  Napi::Value rdma_offer(const Napi::CallbackInfo& info);
+  Napi::Value rdma_accept(const Napi::CallbackInfo& info);
+  Napi::Value rdma_probe(const Napi::CallbackInfo& info);
+  Napi::Value rdma_use(const Napi::CallbackInfo& info);
+  Napi::Value rdma_drop(const Napi::CallbackInfo& info);
   Napi::Value set_route(const Napi::CallbackInfo& info);
   Napi::Value clear_route(const Napi::CallbackInfo& info);
   Napi::Value fail_target(const Napi::CallbackInfo& info);

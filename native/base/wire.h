@@ -26,6 +26,10 @@ inline constexpr uint32_t kRpcBodyBytesMax = 1048576;
 inline constexpr uint32_t kChunkDataBytesMax = 4194304;
 // Bits of the object id inside a packed FID (inode number): packed = sequence * 2^20 + object.
 inline constexpr uint32_t kFidObjectBits = 20;
+// Largest message between queue pairs, with its MessagePrefix: a chunk frame with small data fits in one.
+inline constexpr uint32_t kMessageBytesMax = 8448;
+// Over queue pairs, data of a frame up to this size follows its body; larger data is moved by RDMA READ and WRITE where the memory is registered.
+inline constexpr uint32_t kMessageDataBytesMax = 8192;
 // Longest name of a directory entry in bytes.
 inline constexpr uint32_t kNameBytesMax = 255;
 
@@ -36,11 +40,22 @@ enum class FrameType : uint8_t {
   kProof = 3,
   kWelcome = 4,
   kRefuse = 5,
+  kCarrier = 6,
   kRpcRequest = 16,
   kRpcResponse = 17,
   kRpcNotify = 18,
   kChunkRequest = 32,
   kChunkResponse = 33,
+};
+
+// Bits of FrameHeader.flags of chunk frames. remoteData: over queue pairs only; the data is not behind the body. In a request, remoteAddress and remoteKey name the client's memory that the server reads it from or writes it to; in a response, it was written there.
+enum class FrameFlag : uint32_t {
+  kRemoteData = 1,
+};
+
+// Bits of MessagePrefix.flags. probe: the first message each way, without payload, shows that the path works.
+enum class MessageFlag : uint16_t {
+  kProbe = 1,
 };
 
 // Outcome carried in FrameHeader.status. Values below 1000 are Linux errno numbers; 0 is success.
@@ -112,6 +127,7 @@ enum class EventKind : uint16_t {
   kFuseRequest = 9,
   kFuseClosed = 10,
   kLog = 11,
+  kRdmaProbed = 12,
 };
 
 // Kind of a record that TypeScript hands to native code through the command buffer.
@@ -322,6 +338,47 @@ static_assert(offsetof(ChunkResponse, chunk_size) == 8);
 static_assert(offsetof(ChunkResponse, chunk_blocks) == 16);
 static_assert(offsetof(ChunkResponse, sync_stamp) == 24);
 
+// Start of every message (SEND) between queue pairs. length payload bytes follow: the next bytes of the stream of frames. credits: receives that the sender has posted again since it last said so; each lets the peer send one message.
+struct __attribute__((packed)) MessagePrefix {
+  uint32_t length{};
+  uint16_t credits{};
+  uint16_t flags{};
+};
+static_assert(sizeof(MessagePrefix) == 8);
+static_assert(offsetof(MessagePrefix, length) == 0);
+static_assert(offsetof(MessagePrefix, credits) == 4);
+static_assert(offsetof(MessagePrefix, flags) == 6);
+
+// What the handshake tells of a queue pair: where it is, how it is connected, and how many messages it takes before credits are given back. gidHigh and gidLow are the GID's bytes in the order of the wire. linkLayer: 1 InfiniBand, 2 Ethernet.
+struct __attribute__((packed)) QueuePairOffer {
+  uint32_t queue_pair_number{};
+  uint32_t packet_sequence_number{};
+  uint64_t gid_high{};
+  uint64_t gid_low{};
+  uint32_t mtu_bytes{};
+  uint16_t lid{};
+  uint8_t link_layer{};
+  uint8_t route_header_required{};
+  uint8_t responder_depth{};
+  uint8_t initiator_depth{};
+  uint16_t messages{};
+  uint32_t message_bytes{};
+  uint64_t reserved{};
+};
+static_assert(sizeof(QueuePairOffer) == 48);
+static_assert(offsetof(QueuePairOffer, queue_pair_number) == 0);
+static_assert(offsetof(QueuePairOffer, packet_sequence_number) == 4);
+static_assert(offsetof(QueuePairOffer, gid_high) == 8);
+static_assert(offsetof(QueuePairOffer, gid_low) == 16);
+static_assert(offsetof(QueuePairOffer, mtu_bytes) == 24);
+static_assert(offsetof(QueuePairOffer, lid) == 28);
+static_assert(offsetof(QueuePairOffer, link_layer) == 30);
+static_assert(offsetof(QueuePairOffer, route_header_required) == 31);
+static_assert(offsetof(QueuePairOffer, responder_depth) == 32);
+static_assert(offsetof(QueuePairOffer, initiator_depth) == 33);
+static_assert(offsetof(QueuePairOffer, messages) == 34);
+static_assert(offsetof(QueuePairOffer, message_bytes) == 36);
+
 // Start of every record in the event ring and the command buffer. length counts the whole record including this header and padding to 8 bytes.
 struct __attribute__((packed)) RingRecord {
   uint32_t length{};
@@ -333,7 +390,7 @@ static_assert(offsetof(RingRecord, length) == 0);
 static_assert(offsetof(RingRecord, kind) == 4);
 static_assert(offsetof(RingRecord, flags) == 6);
 
-// connectionAccepted, connectionOpened, connectionClosed; followed by textLength bytes: peer address 'host:port', or the reason of a close.
+// connectionAccepted, connectionOpened, connectionClosed, rdmaProbed (status 0: the path works); followed by textLength bytes: peer address 'host:port', the reason of a close or of a probe that failed.
 struct __attribute__((packed)) ConnectionEvent {
   RingRecord record{};
   uint32_t connection{};

@@ -190,6 +190,7 @@ void ChunkCall::answer(StatusCode status, uint32_t bytes, const ChunkAttributes&
       frame.pipe = std::move(pipe_);
     } else {
       frame.data = {buffer_.data(), bytes};
+      frame.remote = {request_.remote_address, request_.remote_key};
     }
   } else {
     buffer_.reset();

@@ -44,7 +44,8 @@ class ReadAheadJob final : public DiskJob {
 
 bool ChunkCall::wants_pipe() const {
   // A pipe holds a number of pages, full or not: a range that touches one more would come short.
-  return request_.length >= kPipeBytesMin && request_.offset % kPageBytes + request_.length <= PipePool::kSliceBytes;
+  return connection_->takes_pipes() && request_.length >= kPipeBytesMin &&
+         request_.offset % kPageBytes + request_.length <= PipePool::kSliceBytes;
 }
 
 bool ChunkCall::could_be_direct() const {

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "transport/frame.h"
+
 namespace ibexfs {
 
 namespace {
@@ -13,8 +15,15 @@ bool is_known(uint16_t operation) {
 
 // What this version does not use must be zero, so that a later one can give it a meaning.
 bool unused_are_zero(wire::ChunkOperation operation, const wire::ChunkRequest& request) {
-  return request.flags == 0 && request.remote_address == 0 && request.remote_key == 0 && request.group_epoch == 0 &&
-         request.fid_version == 0 && (request.sync_stamp == 0 || operation == wire::ChunkOperation::kSync);
+  return request.flags == 0 && request.group_epoch == 0 && request.fid_version == 0 &&
+         (request.sync_stamp == 0 || operation == wire::ChunkOperation::kSync);
+}
+
+// Memory of the client is named where the header says so, and only for what has data.
+bool remote_memory_fits(wire::ChunkOperation operation, const wire::ChunkRequest& request, bool remote) {
+  if (!remote) return request.remote_address == 0 && request.remote_key == 0;
+  const bool moves_data = operation == wire::ChunkOperation::kRead || operation == wire::ChunkOperation::kWrite;
+  return moves_data && request.length > 0 && request.remote_address <= UINT64_MAX - request.length;
 }
 
 bool lengths_fit(wire::ChunkOperation operation, const wire::ChunkRequest& request, uint32_t data_length) {
@@ -42,6 +51,7 @@ CheckedRequest check_chunk_request(const wire::FrameHeader& header, Bytes body) 
   checked.operation = static_cast<wire::ChunkOperation>(header.operation);
   if (!unused_are_zero(checked.operation, request) || !lengths_fit(checked.operation, request, header.data_length))
     return checked;
+  if (!remote_memory_fits(checked.operation, request, has_remote_data(header))) return checked;
   if (request.column >= kColumnsMax || request.offset >= kChunkBytesMax || request.length > kChunkBytesMax - 1 - request.offset)
     return checked;
   checked.target = request.target;
@@ -49,6 +59,8 @@ CheckedRequest check_chunk_request(const wire::FrameHeader& header, Bytes body) 
   checked.offset = request.offset;
   checked.length = request.length;
   checked.sync_stamp = request.sync_stamp;
+  checked.remote_address = request.remote_address;
+  checked.remote_key = request.remote_key;
   checked.verdict = StatusCode::kOk;
   return checked;
 }

@@ -22,6 +22,9 @@ struct CheckedRequest {
   uint64_t offset = 0;
   uint32_t length = 0;      // of the data of a read or write; 0 otherwise
   uint64_t sync_stamp = 0;  // of a sync
+  // Where the client wants the data of a read; key 0: behind the answer.
+  uint64_t remote_address = 0;
+  uint32_t remote_key = 0;
 };
 
 CheckedRequest check_chunk_request(const wire::FrameHeader& header, Bytes body);

@@ -45,6 +45,7 @@ Status Core::start() {
   for (size_t i = 0; i <= threads_.size(); i++) {
     routers_.push_back(std::make_unique<Router>(*ring_, connections_, chunk_client_->handler()));
   }
+  rdma_ = std::make_unique<Rdma>(options_.rdma, pool_, connections_, *ring_, *loop_);
   memories_.emplace(0, RegisteredMemory{pool_->arena(), pool_->arena_bytes(), pool_});
   return {};
 }
@@ -65,13 +66,18 @@ void Core::close() {
   listeners_.clear();
   if (chunk_client_) chunk_client_->close();
   for (const auto& connection : connections_.all()) connection->close(Status(StatusCode::kShuttingDown, "process is closing"));
-  for (int rounds = 0; loop_ && rounds < 32 && !connections_.all().empty(); rounds++) loop_->run_once(rounds < 8 ? 0 : 10);
+  // Queue pairs are drained, which takes longer than closing a socket.
+  const int rounds_max = rdma_ && rdma_->domain() != nullptr ? 128 : 32;
+  for (int rounds = 0; loop_ && rounds < rounds_max && !connections_.all().empty(); rounds++)
+    loop_->run_once(rounds < 8 ? 0 : 10);
+  if (rdma_) rdma_->close();
   if (chunk_server_) chunk_server_->stop();
   threads_.clear();
   chunk_server_.reset();
   files_.reset();
   chunk_client_.reset();
   loop_.reset();
+  rdma_.reset();
 }
 
 Result<std::pair<uint32_t, uint16_t>> Core::listen(const std::string& host, uint16_t port, bool on_threads) {
@@ -144,7 +150,10 @@ std::shared_ptr<void> Core::shared_file_states() {
   return std::make_shared<Kept>(Kept{ring_, chunk_client_, files_});
 }
 
-uint32_t Core::register_memory(RegisteredMemory memory) {
+uint32_t Core::register_memory(RegisteredMemory memory, bool lasting) {
+  if (VerbsDomain* domain = lasting ? rdma_->domain() : nullptr) {
+    if (auto exposed = domain->expose({memory.data, memory.bytes}, memory.owner)) memory.owner = std::move(exposed);
+  }
   while (next_memory_ == 0 || memories_.contains(next_memory_)) next_memory_++;
   memories_.emplace(next_memory_, std::move(memory));
   return next_memory_++;

@@ -14,6 +14,7 @@
 #include "chunks/chunk_server.h"
 #include "fuse/session.h"
 #include "runtime/event_ring.h"
+#include "runtime/rdma.h"
 #include "runtime/router.h"
 #include "stripes/chunk_client.h"
 #include "stripes/file_table.h"
@@ -29,6 +30,7 @@ struct CoreOptions {
   size_t command_bytes = 0;
   ChunkClientOptions chunk_client;
   ChunkServerOptions chunk_server;
+  VerbsOptions rdma;
 };
 
 // Memory that JavaScript registered for file I/O; `owner` keeps it alive while I/O runs.
@@ -53,6 +55,7 @@ class Core {
   FileTable& files() { return *files_; }
   ChunkClient& chunk_client() { return *chunk_client_; }
   ConnectionTable& connections() { return connections_; }
+  Rdma& rdma() { return *rdma_; }
   uint8_t* commands() { return commands_.get(); }
   size_t command_bytes() const { return options_.command_bytes; }
   // Owners for memory that JavaScript may look at after close().
@@ -68,7 +71,8 @@ class Core {
   Status remove_target(uint32_t id);
   const ChunkServer* chunk_server() const { return chunk_server_.get(); }
 
-  uint32_t register_memory(RegisteredMemory memory);
+  // lasting: for long; then RDMA devices get to know it too, which takes a while.
+  uint32_t register_memory(RegisteredMemory memory, bool lasting);
   void release_memory(uint32_t slot);
 
   Result<uint32_t> mount(const std::string& mountpoint, const MountOptions& mount, FuseOptions options);
@@ -102,6 +106,7 @@ class Core {
   std::shared_ptr<ChunkClient> chunk_client_;
   std::shared_ptr<FileTable> files_;
   std::unique_ptr<ChunkServer> chunk_server_;
+  std::unique_ptr<Rdma> rdma_;
   std::vector<std::unique_ptr<Router>> routers_;  // 0: the loop's, then one a thread
   std::vector<std::unique_ptr<ReactorThread>> threads_;
   std::vector<std::unique_ptr<Listener>> listeners_;

@@ -32,6 +32,26 @@ void collect_chunk_server(const ChunkStatistics& statistics, const Put& put) {
   put("chunk_file_evictions_total", static_cast<double>(statistics.open_file_evictions));
 }
 
+void collect_rdma(VerbsDomain& domain, const Put& put) {
+  const verbs::LiveObjects& live = domain.device()->live();
+  put("rdma_queue_pairs", static_cast<double>(live.queue_pairs.load()));
+  put("rdma_completion_queues", static_cast<double>(live.completion_queues.load()));
+  put("rdma_memory_regions", static_cast<double>(live.memory_regions.load()));
+  put("rdma_registered_bytes", static_cast<double>(live.registered_bytes.load()));
+  put("rdma_registrations_total", static_cast<double>(live.registrations.load()));
+  put("rdma_leaks_total", static_cast<double>(live.leaks.load()));
+  const VerbsStatistics& statistics = domain.statistics();
+  put("rdma_messages_total{direction=\"sent\"}", static_cast<double>(statistics.messages_sent.load()));
+  put("rdma_messages_total{direction=\"received\"}", static_cast<double>(statistics.messages_received.load()));
+  put("rdma_message_bytes_total{direction=\"sent\"}", static_cast<double>(statistics.message_bytes_sent.load()));
+  put("rdma_message_bytes_total{direction=\"received\"}", static_cast<double>(statistics.message_bytes_received.load()));
+  put("rdma_data_bytes_total{operation=\"read\"}", static_cast<double>(statistics.bytes_read.load()));
+  put("rdma_data_bytes_total{operation=\"write\"}", static_cast<double>(statistics.bytes_written.load()));
+  put("rdma_bounced_bytes_total", static_cast<double>(statistics.bytes_bounced.load()));
+  put("rdma_credit_waits_total", static_cast<double>(statistics.credit_waits.load()));
+  put("rdma_failures_total", static_cast<double>(statistics.failures.load()));
+}
+
 }  // namespace
 
 void collect_metrics(Core& core, const Put& put) {
@@ -44,6 +64,7 @@ void collect_metrics(Core& core, const Put& put) {
   put("client_timeouts_total", static_cast<double>(client.timeouts));
   put("client_requests_in_flight", static_cast<double>(client.in_flight));
   put("client_requests_waiting", static_cast<double>(client.waiting));
+  if (VerbsDomain* domain = core.rdma().domain()) collect_rdma(*domain, put);
   if (const ChunkServer* server = core.chunk_server()) collect_chunk_server(server->statistics(), put);
 }
 

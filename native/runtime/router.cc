@@ -32,6 +32,11 @@ void ConnectionTable::authenticated(ConnectionId id, const std::string& peer) {
   connection->set_authenticated();
 }
 
+void ConnectionTable::replace(const std::shared_ptr<Connection>& connection) {
+  std::unique_lock lock(mutex_);
+  connections_[connection->id()] = connection;
+}
+
 std::shared_ptr<Connection> ConnectionTable::find(ConnectionId id) const {
   std::shared_lock lock(mutex_);
   const auto found = connections_.find(id);

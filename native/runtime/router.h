@@ -27,6 +27,8 @@ class ConnectionTable : public ConnectionObserver {
   // The handshake is done. `peer`: the id of who has connected here; empty where it does not matter that there
   // is only one connection of it.
   void authenticated(ConnectionId id, const std::string& peer);
+  // It goes on over another carrier, under the same id.
+  void replace(const std::shared_ptr<Connection>& connection);
   std::shared_ptr<Connection> find(ConnectionId id) const;
   std::vector<std::shared_ptr<Connection>> all() const;
 

@@ -49,6 +49,9 @@ OutgoingFrame TargetQueue::frame_of(const PendingCall& call, uint64_t request_id
   if (call.operation == wire::ChunkOperation::kWrite) {
     frame.data = {call.data, call.length};
     frame.data_owner = call.owner;
+  } else if (call.operation == wire::ChunkOperation::kRead) {
+    frame.answer_into = {call.into, call.length};
+    frame.data_owner = call.owner;
   }
   return frame;
 }
@@ -306,7 +309,7 @@ std::vector<FinishedCall> TargetQueue::connection_closed(const Connection& close
 
 void TargetQueue::fail_in_flight(uint16_t number, StatusCode status, Expired& out) {
   PendingCall& call = *slots_[number].call;
-  if (call.receiving) {
+  if (call.receiving || (call.length > 0 && call.connection->peer_moves_data())) {
     call.failure_when_free = status;
     out.to_close.push_back(call.connection);
     return;

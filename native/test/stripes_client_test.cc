@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/unique_fd.h"
+#include "stripes/target_queue.h"
 #include "test/stripes_peer.h"
 #include "transport/frame.h"
 
@@ -353,6 +354,59 @@ TEST_CASE("chunk client: a route over a connection that closed before is no rout
   }));
   client.chunks().set_route(kTarget, old, 1);
   CHECK(write_chunk(client, 0, patterned(10, 14)).status == StatusCode::kOk);
+}
+
+namespace {
+
+// As a queue pair: the server reads and writes the memory of requests by itself.
+class MovingConnection final : public Connection {
+ public:
+  MovingConnection() : Connection(1, "peer") {}
+  void send(OutgoingFrame, Flush) override {}
+  void flush() override {}
+  size_t bytes_queued() const override { return 0; }
+  bool peer_moves_data() const override { return true; }
+  void pause() override {}
+  void resume() override {}
+  void retry_plan() override {}
+  void set_authenticated() override {}
+  void close(Status) override {}
+};
+
+PendingCallPointer call_of(wire::ChunkOperation operation, std::span<uint8_t> memory) {
+  auto call = std::make_unique<PendingCall>();
+  call->operation = operation;
+  call->length = static_cast<uint32_t>(memory.size());
+  call->into = memory.data();
+  call->timeout = std::chrono::milliseconds(1);
+  return call;
+}
+
+}  // namespace
+
+TEST_CASE("where the peer moves data, a request that timed out ends when its connection has let go of the memory") {
+  TargetQueue queue(7, {});
+  const auto connection = std::make_shared<MovingConnection>();
+  std::vector<uint8_t> memory(100'000);
+  auto read = call_of(wire::ChunkOperation::kRead, memory);
+  auto stat = call_of(wire::ChunkOperation::kStat, {});
+  REQUIRE(queue.submit(read) == StatusCode::kOk);
+  REQUIRE(queue.submit(stat) == StatusCode::kOk);
+  queue.set_route(connection, 1);
+  const auto sent = queue.next_to_send();
+  REQUIRE(sent);
+  CHECK(sent->frame.answer_into.data() == memory.data());
+  CHECK(sent->frame.answer_into.size() == memory.size());
+  REQUIRE(queue.next_to_send());
+  const TargetQueue::Expired expired = queue.expire(MonotonicClock::now() + std::chrono::seconds(1));
+  REQUIRE(expired.finished.size() == 1);  // has no memory
+  CHECK(expired.finished[0].call->operation == wire::ChunkOperation::kStat);
+  REQUIRE(expired.to_close.size() == 1);
+  CHECK(expired.to_close[0] == connection);
+  const std::vector<FinishedCall> closed = queue.connection_closed(*connection);
+  REQUIRE(closed.size() == 1);
+  CHECK(closed[0].outcome.status == StatusCode::kIoError);
+  CHECK(queue.idle());
 }
 
 }  // namespace ibexfs::test

@@ -200,6 +200,24 @@ TEST_CASE("structs of the wire have the bytes of the golden vectors") {
   completion.immediate = 0xdeadbeef;
   completion.vendor_error = 135;
   CHECK(bytes_of(completion) == golden("RdmaCompletion"));
+  wire::MessagePrefix prefix;
+  prefix.length = 4224;
+  prefix.credits = 17;
+  prefix.flags = static_cast<uint16_t>(wire::MessageFlag::kProbe);
+  CHECK(bytes_of(prefix) == golden("MessagePrefix"));
+  wire::QueuePairOffer offer;
+  offer.queue_pair_number = 0x123456;
+  offer.packet_sequence_number = 0xabcdef;
+  offer.gid_low = 1099511627776;
+  offer.mtu_bytes = 4096;
+  offer.lid = 7;
+  offer.link_layer = 2;
+  offer.route_header_required = 1;
+  offer.responder_depth = 16;
+  offer.initiator_depth = 15;
+  offer.messages = 32;
+  offer.message_bytes = wire::kMessageBytesMax;
+  CHECK(bytes_of(offer) == golden("QueuePairOffer"));
 }
 
 TEST_CASE("a sealed header passes, and its CRC covers the 60 bytes before it") {

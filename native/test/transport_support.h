@@ -13,6 +13,7 @@
 
 #include "test/support.h"
 #include "transport/tcp.h"
+#include "transport/verbs_connection.h"
 
 namespace ibexfs::test {
 
@@ -121,11 +122,34 @@ inline void run_on(Reactor& reactor, const std::function<void()>& task) {
   done.wait(false);
 }
 
+// What carries the frames of a Loopback. kMessages: queue pairs, with all data in the stream of messages, as where memory
+// is not registered; kVerbs: large data by READ and WRITE.
+enum class Carrier : uint8_t { kTcp, kMessages, kVerbs };
+
+// One side's device, pool and lane.
+struct VerbsSide {
+  std::shared_ptr<BufferPool> pool;
+  std::shared_ptr<VerbsDomain> domain;
+  std::shared_ptr<VerbsLane> lane;
+};
+
+// Whether this machine has an RDMA device; says why not, and fails where one is required.
+inline bool have_rdma() {
+  const auto pool = std::make_shared<BufferPool>(BufferPool::kBlockBytesMax);
+  const auto domain = VerbsDomain::open(verbs::Library::system(), {}, pool);
+  if (domain.ok()) return true;
+  MESSAGE("not run, it needs an RDMA device: ", domain.status().message());
+  CHECK_MESSAGE(std::getenv("IBEXFS_REQUIRE_RDMA") == nullptr, "an RDMA device is required here");
+  return false;
+}
+
 // A listening side and a connecting side, each with a reactor thread. Threads end before handlers do.
 class Loopback {
  public:
-  explicit Loopback(TransportLimits limits = {}) : limits_(limits) {}
+  explicit Loopback(TransportLimits limits = {}, Carrier carrier = Carrier::kTcp) : limits_(limits), carrier_(carrier) {}
   ~Loopback() {
+    if (client_side.lane) run_on(client_thread_->reactor(), [&] { client_side.lane->stop(); });
+    if (server_side.lane) run_on(server_thread_->reactor(), [&] { server_side.lane->stop(); });
     if (listener_) run_on(server_thread_->reactor(), [&] { listener_.reset(); });
     server_thread_.reset();
     client_thread_.reset();
@@ -144,6 +168,9 @@ class Loopback {
       REQUIRE(made.ok());
       listener_ = made.take();
     });
+    if (carrier_ == Carrier::kTcp) return;
+    open(client_side, *client_thread_, carrier_ == Carrier::kVerbs);
+    open(server_side, *server_thread_, false);
   }
 
   ConnectionPtr connect() {
@@ -159,7 +186,43 @@ class Loopback {
     ConnectionPtr connection = connect();
     REQUIRE(wait_until(
         [&] { return server_observer.accepted().size() > before && client_observer.connected().size() > connected_before; }));
-    return {connection, server_observer.accepted().back()};
+    if (carrier_ == Carrier::kTcp) return {connection, server_observer.accepted().back()};
+    return upgrade(connection, server_observer.accepted().back());
+  }
+
+  // What the handshake does: both ends' queue pairs, connected, probed, used.
+  std::pair<std::shared_ptr<VerbsConnection>, std::shared_ptr<VerbsConnection>> upgrade(const ConnectionPtr& client_control,
+                                                                                        const ConnectionPtr& server_control) {
+    const auto client_end = make_end(client_side, client_reactor(), client_control);
+    const auto server_end = make_end(server_side, server_reactor(), server_control);
+    wire::QueuePairOffer offer;
+    run_on(client_reactor(), [&] { offer = client_end->offer(); });
+    Status status;
+    run_on(server_reactor(), [&] {
+      status = server_end->accept(offer);
+      offer = server_end->offer();
+    });
+    REQUIRE_MESSAGE(status.ok(), status.message());
+    std::atomic<bool> probed{false};
+    run_on(client_reactor(), [&] {
+      status = client_end->accept(offer);
+      if (status.ok())
+        client_end->probe([&](const Status& result) {
+          status = result;
+          probed = true;
+        });
+    });
+    REQUIRE_MESSAGE(status.ok(), status.message());
+    REQUIRE(wait_until([&] { return probed.load(); }));
+    run_on(client_reactor(), [&] {
+      if (status.ok()) status = client_end->use();
+    });
+    REQUIRE_MESSAGE(status.ok(), status.message());
+    run_on(server_reactor(), [&] { status = server_end->use(); });
+    REQUIRE_MESSAGE(status.ok(), status.message());
+    client_end->set_authenticated();
+    server_end->set_authenticated();
+    return {client_end, server_end};
   }
 
   uint16_t port() const { return listener_->port(); }
@@ -172,9 +235,35 @@ class Loopback {
   RecordingObserver server_observer;
   RecordingObserver client_observer;
   RecordingSink sink;
+  VerbsSide client_side;
+  VerbsSide server_side;
 
  private:
+  void open(VerbsSide& side, ReactorThread& thread, bool expose) {
+    side.pool = std::make_shared<BufferPool>(64U << 20);
+    VerbsOptions options;
+    options.expose_pool = expose;
+    auto domain = VerbsDomain::open(verbs::Library::system(), options, side.pool);
+    REQUIRE_MESSAGE(domain.ok(), domain.status().message());
+    side.domain = domain.take();
+    run_on(thread.reactor(), [&] {
+      auto lane = VerbsLane::create(side.domain, thread.reactor(), sink);
+      REQUIRE_MESSAGE(lane.ok(), lane.status().message());
+      side.lane = lane.take();
+    });
+  }
+  std::shared_ptr<VerbsConnection> make_end(VerbsSide& side, Reactor& reactor, const ConnectionPtr& control) {
+    std::shared_ptr<VerbsConnection> end;
+    run_on(reactor, [&] {
+      auto made = VerbsConnection::create(side.lane, control);
+      REQUIRE_MESSAGE(made.ok(), made.status().message());
+      end = made.take();
+    });
+    return end;
+  }
+
   TransportLimits limits_;
+  const Carrier carrier_;
   std::unique_ptr<ReactorThread> server_thread_;
   std::unique_ptr<ReactorThread> client_thread_;
   std::unique_ptr<Listener> listener_;

@@ -1,6 +1,6 @@
-// One authenticated conversation with a peer, whatever carries it. TCP is the first carrier; queue pairs
-// are the second. Senders and handlers never learn which one it is: "data" of a frame is moved by the
-// carrier (TCP: bytes behind the body; verbs: RDMA READ or WRITE issued by the server).
+// One authenticated conversation with a peer, whatever carries it: TCP (transport/tcp.h), or queue pairs that were
+// negotiated over it (transport/verbs_connection.h). Senders and handlers never learn which one it is: "data" of a frame is moved
+// by the carrier (TCP: bytes behind the body; verbs: RDMA READ or WRITE issued by the server).
 #pragma once
 
 #include <array>
@@ -22,6 +22,9 @@ using ConnectionId = uint32_t;  // never 0, never used twice in a process
 // A pipe filled by splice() from a file: page-cache pages on their way to a socket without a copy.
 // Returned to its pool when destroyed. Defined by transport/pipe_pool.h.
 class PipeSlice;
+
+// Defined by transport/tcp_connection.h.
+class TcpConnection;
 
 // The conversation with a peer that a connection belongs to. Defined by transport/peer_sessions.h.
 class PeerSession;
@@ -57,12 +60,22 @@ class FrameBody {
   std::vector<uint8_t> heap_;
 };
 
+// Memory of a peer, as its request named it. key 0: it named none.
+struct RemoteMemory {
+  uint64_t address = 0;
+  uint32_t key = 0;
+};
+
 struct OutgoingFrame {
   wire::FrameHeader header{};  // magic, version, lengths and CRC are filled by send
   FrameBody body;
   Bytes data;                              // sent behind the body ...
   std::shared_ptr<const void> data_owner;  // ... and kept alive until it has left (or the connection has closed)
   std::shared_ptr<PipeSlice> pipe;         // instead of data: bytes to splice into the socket
+  // Of a request: where the data of its answer will go; owned by data_owner. Queue pairs let the server write it there.
+  std::span<uint8_t> answer_into;
+  // Of an answer: where the request wants the data. Only where the request came over queue pairs.
+  RemoteMemory remote;
 };
 
 // kLater: at the end of the reactor's round, or at the next flush(). kHeld: at the next flush(), which the
@@ -82,6 +95,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   virtual void flush() = 0;
   // Bytes queued and not yet taken by the carrier. Producers that can wait do so above their limit.
   virtual size_t bytes_queued() const = 0;
+
+  // Whether OutgoingFrame::pipe can be sent; else the bytes have to be in memory.
+  virtual bool takes_pipes() const { return true; }
+  // The peer moves data of requests itself: until a request was answered, or until on_closed, it may read the data of
+  // the request and write to answer_into at any time.
+  virtual bool peer_moves_data() const { return false; }
+  // The TCP connection that this is, for what is negotiated on one; else null.
+  virtual TcpConnection* as_tcp() { return nullptr; }
 
   // Any thread. Stops or restarts taking frames in (back-pressure: the peer's sends will fill up and wait).
   // Pauses nest: as many resumes as pauses.

@@ -34,6 +34,8 @@ FrameBounds bounds_of(uint8_t type) {
       return {true, 0, wire::kHandshakeBodyBytesMax, 0, "proof"};
     case FrameType::kWelcome:
       return {true, 0, wire::kHandshakeBodyBytesMax, 0, "welcome"};
+    case FrameType::kCarrier:
+      return {true, 0, wire::kHandshakeBodyBytesMax, 0, "carrier"};
     case FrameType::kRefuse:
       return {true, 0, wire::kHandshakeBodyBytesMax, 0, "refuse"};
     case FrameType::kRpcRequest:

@@ -13,6 +13,13 @@ constexpr bool is_handshake_frame(uint8_t type) {
   return type >= 1 && type <= 15;
 }
 
+// Only chunk frames have the flag.
+constexpr bool has_remote_data(const wire::FrameHeader& header) {
+  const bool chunk = header.type == static_cast<uint8_t>(wire::FrameType::kChunkRequest) ||
+                     header.type == static_cast<uint8_t>(wire::FrameType::kChunkResponse);
+  return chunk && (header.flags & static_cast<uint32_t>(wire::FrameFlag::kRemoteData)) != 0;
+}
+
 // Fills magic, version (where it is 0), lengths and the CRC.
 void seal_header(wire::FrameHeader& header, size_t body_bytes, size_t data_bytes);
 

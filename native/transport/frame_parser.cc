@@ -100,6 +100,8 @@ void FrameParser::take_header() {
   std::memcpy(&header_, staging_.get() + start_, sizeof(header_));
   start_ += sizeof(header_);
   error_ = check_header(header_);
+  if (error_.ok() && !remote_data_ && has_remote_data(header_))
+    error_ = Status(StatusCode::kBadFrame, "bad frame: its data is said to be moved by RDMA, over TCP");
   phase_ = error_.ok() ? Phase::kGate : Phase::kBad;
 }
 
@@ -175,6 +177,11 @@ void FrameParser::discard_data() {
   assert(phase_ == Phase::kPlan);
   phase_ = Phase::kDiscard;
   left_ = header_.data_length;
+}
+
+void FrameParser::skip_data() {
+  assert(phase_ == Phase::kPlan);
+  phase_ = Phase::kFrame;
 }
 
 void FrameParser::finish_frame() {

@@ -40,6 +40,8 @@ class FrameParser {
 
   // Until then only handshake frames pass, so that nobody unknown makes us expect a large body.
   void accept_all_types() { handshake_only_ = false; }
+  // Frames may say that their data is moved apart from the stream (FrameFlag::kRemoteData); else that is a bad frame.
+  void accept_remote_data() { remote_data_ = true; }
 
   // Where the stream's next bytes go, in order: `count` entries, at least one byte in all.
   struct Destinations {
@@ -54,6 +56,8 @@ class FrameParser {
   // After kPlanData. `into` takes header().data_length bytes and lives until the frame is finished.
   void receive_data_into(uint8_t* into);
   void discard_data();
+  // It is not in the stream (FrameFlag::kRemoteData): the frame is complete.
+  void skip_data();
   // After kFrame. Ends the validity of body().
   void finish_frame();
 
@@ -80,6 +84,7 @@ class FrameParser {
 
   Phase phase_ = Phase::kHeader;
   bool handshake_only_ = true;
+  bool remote_data_ = false;
   std::unique_ptr<uint8_t[]> staging_;  // null while resting
   size_t start_ = 0;                    // staged and not yet consumed: [start_, end_)
   size_t end_ = 0;

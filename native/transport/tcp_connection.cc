@@ -14,13 +14,20 @@ namespace ibexfs {
 TcpConnection::TcpConnection(ConnectionId id, std::string peer_address, UniqueFd socket, const Environment& environment)
     : Connection(id, std::move(peer_address)),
       reactor_(environment.reactor),
-      handler_(environment.handler),
+      handler_(&environment.handler),
       observer_(environment.observer),
       limits_(environment.limits),
       socket_(std::move(socket)) {}
 
 // Ends without on_closed only when the reactor went first, and then nothing is left to be told.
 TcpConnection::~TcpConnection() = default;
+
+std::string TcpConnection::local_host() const {
+  const std::string address = socket_ ? to_string(local_address(socket_.get())) : std::string();
+  const size_t colon = address.rfind(':');
+  if (colon == std::string::npos) return {};
+  return address.front() == '[' ? address.substr(1, colon - 2) : address.substr(0, colon);
+}
 
 void TcpConnection::start_connecting(int connect_error) {
   reactor_.post([me = self(), connect_error] {
@@ -204,7 +211,7 @@ void TcpConnection::fail(const Status& reason) {
   dropped.clear();
   data_context_.reset();
   socket.reset();
-  handler_.on_closed(me, reason);
+  handler_->on_closed(me, reason);
 }
 
 void TcpConnection::update_interest() {

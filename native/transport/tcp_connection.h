@@ -48,6 +48,18 @@ class TcpConnection final : public Connection {
   void retry_plan() override;
   void set_authenticated() override;
   void close(Status reason) override;
+  TcpConnection* as_tcp() override { return this; }
+
+  // For queue pairs that are negotiated on this connection. Driving thread, but for what is constant.
+  Reactor& reactor() const { return reactor_; }
+  const TransportLimits& limits() const { return limits_; }
+  bool accepted() const { return accepted_; }
+  bool open() const { return state_ == State::kOpen; }
+  FrameHandler& handler() const { return *handler_; }
+  // Frames and the end are told to `handler` from now on.
+  void hand_over(FrameHandler& handler) { handler_ = &handler; }
+  // Numeric, without the port; empty when it is gone.
+  std::string local_host() const;
 
  private:
   enum class State : uint8_t { kConnecting, kOpen, kClosing, kClosed };
@@ -89,7 +101,7 @@ class TcpConnection final : public Connection {
   void update_interest();
 
   Reactor& reactor_;
-  FrameHandler& handler_;
+  FrameHandler* handler_;  // of the driving thread
   ConnectionObserver& observer_;
   const TransportLimits limits_;
 

@@ -85,7 +85,7 @@ bool TcpConnection::handle_frames() {
 }
 
 bool TcpConnection::handle_plan() {
-  DataPlan plan = handler_.plan_data(self(), parser_.header(), parser_.body());
+  DataPlan plan = handler_->plan_data(self(), parser_.header(), parser_.body());
   if (state_ == State::kClosed) return false;
   if (plan.kind == DataPlan::Kind::kInto || plan.kind == DataPlan::Kind::kDiscard) {
     receiving_data_ = true;
@@ -128,7 +128,7 @@ void TcpConnection::watch_progress(std::chrono::milliseconds delay) {
 
 bool TcpConnection::handle_frame() {
   receiving_data_ = false;
-  if (!handler_.on_frame(self(), parser_.header(), parser_.body(), data_context_)) {
+  if (!handler_->on_frame(self(), parser_.header(), parser_.body(), data_context_)) {
     put_off_ = true;
     return false;
   }

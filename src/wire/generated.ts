@@ -16,6 +16,10 @@ export const RPC_BODY_BYTES_MAX = 1048576;
 export const CHUNK_DATA_BYTES_MAX = 4194304;
 /** Bits of the object id inside a packed FID (inode number): packed = sequence * 2^20 + object. */
 export const FID_OBJECT_BITS = 20;
+/** Largest message between queue pairs, with its MessagePrefix: a chunk frame with small data fits in one. */
+export const MESSAGE_BYTES_MAX = 8448;
+/** Over queue pairs, data of a frame up to this size follows its body; larger data is moved by RDMA READ and WRITE where the memory is registered. */
+export const MESSAGE_DATA_BYTES_MAX = 8192;
 /** Longest name of a directory entry in bytes. */
 export const NAME_BYTES_MAX = 255;
 
@@ -26,6 +30,7 @@ export const FrameType = {
   proof: 3,
   welcome: 4,
   refuse: 5,
+  carrier: 6,
   rpcRequest: 16,
   rpcResponse: 17,
   rpcNotify: 18,
@@ -33,6 +38,18 @@ export const FrameType = {
   chunkResponse: 33,
 } as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
+
+/** Bits of FrameHeader.flags of chunk frames. remoteData: over queue pairs only; the data is not behind the body. In a request, remoteAddress and remoteKey name the client's memory that the server reads it from or writes it to; in a response, it was written there. */
+export const FrameFlag = {
+  remoteData: 1,
+} as const;
+export type FrameFlag = (typeof FrameFlag)[keyof typeof FrameFlag];
+
+/** Bits of MessagePrefix.flags. probe: the first message each way, without payload, shows that the path works. */
+export const MessageFlag = {
+  probe: 1,
+} as const;
+export type MessageFlag = (typeof MessageFlag)[keyof typeof MessageFlag];
 
 /** Outcome carried in FrameHeader.status. Values below 1000 are Linux errno numbers; 0 is success. */
 export const StatusCode = {
@@ -105,6 +122,7 @@ export const EventKind = {
   fuseRequest: 9,
   fuseClosed: 10,
   log: 11,
+  rdmaProbed: 12,
 } as const;
 export type EventKind = (typeof EventKind)[keyof typeof EventKind];
 
@@ -432,6 +450,100 @@ export function writeChunkResponse(view: DataView, at: number, value: Partial<Ch
   view.setUint32(at + 28, Math.floor(syncStampValue / 4294967296), true);
 }
 
+/** Start of every message (SEND) between queue pairs. length payload bytes follow: the next bytes of the stream of frames. credits: receives that the sender has posted again since it last said so; each lets the peer send one message. */
+export interface MessagePrefix {
+  length: number;
+  credits: number;
+  flags: number;
+}
+export const MessagePrefixBytes = 8;
+/** Byte offsets of the fields of MessagePrefix. */
+export const MessagePrefixOffset = {
+  length: 0,
+  credits: 4,
+  flags: 6,
+} as const;
+export function readMessagePrefix(view: DataView, at: number): MessagePrefix {
+  return {
+    length: view.getUint32(at, true),
+    credits: view.getUint16(at + 4, true),
+    flags: view.getUint16(at + 6, true),
+  };
+}
+export function writeMessagePrefix(view: DataView, at: number, value: Partial<MessagePrefix>): void {
+  view.setUint32(at, value.length ?? 0, true);
+  view.setUint16(at + 4, value.credits ?? 0, true);
+  view.setUint16(at + 6, value.flags ?? 0, true);
+}
+
+/** What the handshake tells of a queue pair: where it is, how it is connected, and how many messages it takes before credits are given back. gidHigh and gidLow are the GID's bytes in the order of the wire. linkLayer: 1 InfiniBand, 2 Ethernet. */
+export interface QueuePairOffer {
+  queuePairNumber: number;
+  packetSequenceNumber: number;
+  gidHigh: number;
+  gidLow: number;
+  mtuBytes: number;
+  lid: number;
+  linkLayer: number;
+  routeHeaderRequired: number;
+  responderDepth: number;
+  initiatorDepth: number;
+  messages: number;
+  messageBytes: number;
+}
+export const QueuePairOfferBytes = 48;
+/** Byte offsets of the fields of QueuePairOffer. */
+export const QueuePairOfferOffset = {
+  queuePairNumber: 0,
+  packetSequenceNumber: 4,
+  gidHigh: 8,
+  gidLow: 16,
+  mtuBytes: 24,
+  lid: 28,
+  linkLayer: 30,
+  routeHeaderRequired: 31,
+  responderDepth: 32,
+  initiatorDepth: 33,
+  messages: 34,
+  messageBytes: 36,
+} as const;
+export function readQueuePairOffer(view: DataView, at: number): QueuePairOffer {
+  return {
+    queuePairNumber: view.getUint32(at, true),
+    packetSequenceNumber: view.getUint32(at + 4, true),
+    gidHigh: view.getUint32(at + 8, true) + view.getUint32(at + 12, true) * 4294967296,
+    gidLow: view.getUint32(at + 16, true) + view.getUint32(at + 20, true) * 4294967296,
+    mtuBytes: view.getUint32(at + 24, true),
+    lid: view.getUint16(at + 28, true),
+    linkLayer: view.getUint8(at + 30),
+    routeHeaderRequired: view.getUint8(at + 31),
+    responderDepth: view.getUint8(at + 32),
+    initiatorDepth: view.getUint8(at + 33),
+    messages: view.getUint16(at + 34, true),
+    messageBytes: view.getUint32(at + 36, true),
+  };
+}
+export function writeQueuePairOffer(view: DataView, at: number, value: Partial<QueuePairOffer>): void {
+  view.setUint32(at, value.queuePairNumber ?? 0, true);
+  view.setUint32(at + 4, value.packetSequenceNumber ?? 0, true);
+  const gidHighValue = value.gidHigh ?? 0;
+  view.setUint32(at + 8, gidHighValue >>> 0, true);
+  view.setUint32(at + 12, Math.floor(gidHighValue / 4294967296), true);
+  const gidLowValue = value.gidLow ?? 0;
+  view.setUint32(at + 16, gidLowValue >>> 0, true);
+  view.setUint32(at + 20, Math.floor(gidLowValue / 4294967296), true);
+  view.setUint32(at + 24, value.mtuBytes ?? 0, true);
+  view.setUint16(at + 28, value.lid ?? 0, true);
+  view.setUint8(at + 30, value.linkLayer ?? 0);
+  view.setUint8(at + 31, value.routeHeaderRequired ?? 0);
+  view.setUint8(at + 32, value.responderDepth ?? 0);
+  view.setUint8(at + 33, value.initiatorDepth ?? 0);
+  view.setUint16(at + 34, value.messages ?? 0, true);
+  view.setUint32(at + 36, value.messageBytes ?? 0, true);
+  view.setUint32(at + 40, 0, true);
+  view.setUint32(at + 44, 0, true);
+}
+
 /** Start of every record in the event ring and the command buffer. length counts the whole record including this header and padding to 8 bytes. */
 export interface RingRecord {
   length: number;
@@ -458,7 +570,7 @@ export function writeRingRecord(view: DataView, at: number, value: Partial<RingR
   view.setUint16(at + 6, value.flags ?? 0, true);
 }
 
-/** connectionAccepted, connectionOpened, connectionClosed; followed by textLength bytes: peer address 'host:port', or the reason of a close. */
+/** connectionAccepted, connectionOpened, connectionClosed, rdmaProbed (status 0: the path works); followed by textLength bytes: peer address 'host:port', the reason of a close or of a probe that failed. */
 export interface ConnectionEvent {
   connection: number;
   listener: number;
