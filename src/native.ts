@@ -17,6 +17,19 @@ export interface RuntimeOptions {
   readonly ioTimeoutMs: number;
   /** 'auto' takes io_uring where the kernel allows it. */
   readonly diskEngine: 'auto' | 'io_uring' | 'threads';
+  /** Used by the rdma functions only. */
+  readonly rdma: RdmaOptions;
+}
+
+/** Which RDMA device and port, and how. */
+export interface RdmaOptions {
+  /** '' takes the first with a usable port. */
+  readonly device: string;
+  readonly port: number;
+  /** -1: the GID that matches the address of the TCP connection. */
+  readonly gidIndex: number;
+  /** Servers may read and write poolMemory: for clients. */
+  readonly exposePool: boolean;
 }
 
 export interface FuseMountOptions {
@@ -41,6 +54,18 @@ export interface NativeRuntime {
   connect(host: string, port: number, reactor: number): number;
   /** peer: the id of who has connected here; its earlier connection ends, and what that still brings changes nothing. */
   authenticate(connection: number, peer?: string): void;
+  /** Opens the device and registers poolMemory with it, once. All rdma functions throw with the reason why not. */
+  rdmaOpen(): void;
+  /** Makes a queue pair for a connection in its handshake; what the peer needs to know of it. */
+  rdmaOffer(connection: number): Buffer;
+  /** Connects it to the peer's. */
+  rdmaAccept(connection: number, peer: Buffer): void;
+  /** Exchanges a first message; ends in an rdmaProbed event. */
+  rdmaProbe(connection: number): void;
+  /** Frames of the connection go over its queue pair from now on; the path, for people. Then authenticate. */
+  rdmaUse(connection: number): string;
+  /** Gives the queue pair up, TCP carries on. Nothing happens when there is none. */
+  rdmaDrop(connection: number, reason: string): void;
   setRoute(target: number, connection: number, mapVersion: number): void;
   clearRoute(target: number): void;
   failTarget(target: number, status: number, message: string): void;
@@ -61,9 +86,10 @@ export interface NativeRuntime {
   settleFile(file: number, mtimeMicroseconds: number): void;
   /**
    * Makes memory of an ArrayBuffer (a SharedArrayBuffer: by a Uint8Array over it) known by a number for fileIo.
+   * lasting: the RDMA device gets to know it too, so that servers move data straight into it and out of it.
    * It is kept alive until released, and must not be transferred or resized meanwhile. Slot 0 is poolMemory.
    */
-  registerBuffer(buffer: ArrayBuffer | Uint8Array): number;
+  registerBuffer(buffer: ArrayBuffer | Uint8Array, lasting?: boolean): number;
   releaseBuffer(slot: number): void;
   /** All pool memory, as one ArrayBuffer for its whole life. */
   readonly poolMemory: ArrayBuffer;

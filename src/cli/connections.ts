@@ -53,6 +53,7 @@ export async function withFiles<Result>(context: Context, body: (files: FileSyst
     signal: context.signal,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
     reactorThreads: config.client.reactorThreads,
+    rdma: config.rdma,
   });
   try {
     return await body(files);
@@ -69,7 +70,13 @@ export async function withCluster<Result>(
   const config = await clientConfig(context);
   const key = await readConfiguredKey(config);
   const [{ Endpoint }, { Cluster }] = await Promise.all([import('../net/endpoint.js'), import('../net/cluster.js')]);
-  const endpoint = new Endpoint({ key, kind: 'tool', logger: await toolLogger(), runtime: { bufferBytes: TOOL_BUFFER_BYTES } });
+  const endpoint = new Endpoint({
+    key,
+    kind: 'tool',
+    logger: await toolLogger(),
+    rdma: config.rdma,
+    runtime: { bufferBytes: TOOL_BUFFER_BYTES },
+  });
   try {
     const cluster = await Cluster.connect(endpoint, config.cluster.mgmtd, { timeoutMs: CONNECT_TIMEOUT_MS });
     try {

@@ -30,10 +30,10 @@ export class BufferRegistry {
   }
 
   /** The slot of `memory` for fileIo; every call is paired with one `done`. */
-  use(memory: ArrayBufferLike): number {
+  use(memory: ArrayBufferLike, lasting = false): number {
     let registration = this.#known.get(memory);
     if (registration === undefined) {
-      registration = { memory, slot: this.#native.registerBuffer(nameable(memory)), uses: 0, pinned: false };
+      registration = { memory, slot: this.#native.registerBuffer(nameable(memory), lasting), uses: 0, pinned: false };
       this.#known.set(memory, registration);
     } else if (registration.uses === 0 && this.#idle.delete(registration)) {
       this.#idleBytes -= memory.byteLength;
@@ -54,7 +54,7 @@ export class BufferRegistry {
 
   /** Keeps `memory` registered until `unpin`. */
   pin(memory: ArrayBufferLike): void {
-    this.use(memory);
+    this.use(memory, true);
     const registration = this.#known.get(memory) as Registration;
     registration.pinned = true;
     registration.uses -= 1;

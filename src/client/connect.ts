@@ -2,6 +2,7 @@
 import { basename } from 'node:path';
 import { type Logger, pino } from 'pino';
 import { parseAddress } from '../config/units.js';
+import { rdmaDefaults } from '../net/carrier.js';
 import { Cluster } from '../net/cluster.js';
 import { Endpoint } from '../net/endpoint.js';
 import type { Address } from '../wire/cluster-map.js';
@@ -32,6 +33,7 @@ export async function connect(options: ConnectOptions): Promise<FileSystem> {
     kind: 'client',
     name: options.name ?? `${basename(process.argv[1] ?? 'node')}:${process.pid}`,
     logger,
+    rdma: { ...rdmaDefaults, ...options.rdma },
     runtime: { reactorThreads: options.reactorThreads ?? 1, bufferBytes: BUFFER_BYTES },
   });
   let cluster: Cluster | undefined;

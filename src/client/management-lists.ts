@@ -20,6 +20,17 @@ export function everyClient(management: ManagementCalls, options: CallOptions = 
   });
 }
 
+/** What the sessions of the nodes go over. */
+export function everyCarrier(
+  management: ManagementCalls,
+  options: CallOptions = {},
+): Promise<ResponseOf<typeof mgmt.carriers>['carriers']> {
+  return everyPage(options, async (after, each) => {
+    const { carriers, next } = await management.mgmtd(mgmt.carriers, { after }, each);
+    return { items: carriers, next };
+  });
+}
+
 /** The time that a call has is for all pages together. */
 async function everyPage<Item>(
   options: CallOptions,

@@ -4,6 +4,7 @@
  */
 import type { Readable, Writable } from 'node:stream';
 import type { Logger } from 'pino';
+import type { RdmaSettings } from '../net/carrier.js';
 import type { Fid, TargetId } from '../wire/fid.js';
 import type { Dirent, Stats } from './stats.js';
 
@@ -19,6 +20,8 @@ export interface ConnectOptions {
   readonly name?: string;
   /** Native threads for file data. Default 1. */
   readonly reactorThreads?: number;
+  /** Whether and how sessions go over RDMA; by default where both sides have a usable port ("prefer"). */
+  readonly rdma?: Partial<RdmaSettings>;
   /** How long a resolved directory is trusted without asking again, in milliseconds. Default 1000; 0 always asks. */
   readonly directoryCacheMs?: number;
   /** Receives warnings; silent by default. */

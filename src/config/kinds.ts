@@ -12,11 +12,18 @@ export const configKinds = {
     mgmtd: sections.mgmtd,
     heartbeat: sections.heartbeat,
     http: sections.http,
+    rdma: sections.rdma,
     log: sections.log,
   },
-  meta: { cluster: sections.cluster, listen: sections.listenOf(7420), meta: sections.meta, log: sections.log },
-  storage: { cluster: sections.cluster, listen: sections.listenOf(7430), storage: sections.storage, log: sections.log },
-  client: { cluster: sections.cluster, client: sections.client, mount: sections.mount, log: sections.log },
+  meta: { cluster: sections.cluster, listen: sections.listenOf(7420), meta: sections.meta, rdma: sections.rdma, log: sections.log },
+  storage: {
+    cluster: sections.cluster,
+    listen: sections.listenOf(7430),
+    storage: sections.storage,
+    rdma: sections.rdma,
+    log: sections.log,
+  },
+  client: { cluster: sections.cluster, client: sections.client, mount: sections.mount, rdma: sections.rdma, log: sections.log },
 } as const satisfies Record<string, SectionTable>;
 
 export type SectionTable = Readonly<Record<string, Readonly<Record<string, ConfigKey>>>>;

@@ -40,6 +40,27 @@ export const log = {
   file: optionalPath('File for the log, opened again at SIGHUP; "" logs to standard output.'),
 };
 
+export const rdma = {
+  policy: choice(
+    ['require', 'prefer', 'off'],
+    'prefer',
+    'Whether sessions of this node go over RDMA: "prefer" uses TCP where RDMA cannot be used, and says why; "require" refuses such sessions; "off" uses TCP alone. Traffic over RDMA is not encrypted.',
+  ),
+  device: text(
+    '',
+    'RDMA device such as "mlx5_0"; "" takes the first with a usable port.',
+    '^[A-Za-z0-9._-]*$',
+    'a name of letters, digits, ".", "_" and "-"',
+  ),
+  port: integer(1, 255, 1, 'Port of the RDMA device, counted from 1.'),
+  gid_index: integer(
+    -1,
+    255,
+    -1,
+    "Entry of the port's GID table to use; -1 takes the one whose address the TCP connection to the peer has, or else the best.",
+  ),
+};
+
 export const mgmtd = {
   data: path('/var/lib/ibexfs/mgmtd', 'Folder for the cluster map. It must be on a local disk and belong to one mgmtd alone.'),
   alias: alias('mgmtd'),

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { formatAddress } from '../config/index.js';
 import type { RuntimeOptions } from '../native.js';
 import { Backoff } from '../net/backoff.js';
+import type { RdmaSettings } from '../net/carrier.js';
 import { Cluster } from '../net/cluster.js';
 import { Endpoint } from '../net/endpoint.js';
 import type { Address, NodeKind } from '../wire/cluster-map.js';
@@ -17,16 +18,17 @@ export interface EndpointSettings {
   readonly keyFile: string;
   readonly runtime?: Partial<RuntimeOptions>;
   readonly serving?: 'loop' | 'threads';
+  readonly rdma: RdmaSettings;
 }
 
 /** @throws StartupError about the key file or the native addon */
 export async function openEndpoint(settings: EndpointSettings): Promise<{ endpoint: Endpoint; key: Buffer }> {
-  const { kind, logger, keyFile, runtime, serving = 'loop' } = settings;
+  const { kind, logger, keyFile, runtime, rdma, serving = 'loop' } = settings;
   const key = await readKeyFile(keyFile).catch((error: unknown) => {
     const cause = toIbexError(error);
     throw new StartupError(cause.kind, withoutSummary(cause.message), { cause: error });
   });
-  return { endpoint: new Endpoint({ key, kind, logger, serving, ...(runtime === undefined ? {} : { runtime }) }), key };
+  return { endpoint: new Endpoint({ key, kind, logger, serving, rdma, ...(runtime === undefined ? {} : { runtime }) }), key };
 }
 
 /** The part behind 'ECODE: summary: ', where there is one. */

@@ -9,7 +9,7 @@ import type { Session } from '../net/session.js';
 import type { Address, TargetKind } from '../wire/cluster-map.js';
 import { IbexError, toIbexError } from '../wire/errors.js';
 import type { NodeId, TargetId } from '../wire/fid.js';
-import { type Message, mgmt, type RequestOf, type ResponseOf, type Usage } from '../wire/messages.js';
+import { type Message, mgmt, type RequestOf, type ResponseOf, type SessionCarriers, type Usage } from '../wire/messages.js';
 import { pause } from './pause.js';
 import type { FolderUsage } from './usage.js';
 
@@ -36,6 +36,8 @@ export interface RegistrationOptions {
   readonly alias?: string | undefined;
   readonly addresses: readonly Address[];
   readonly logger: Logger;
+  /** What the sessions of this process go over. */
+  readonly carriers?: () => SessionCarriers;
   /** Called when mgmtd has said which node this is. */
   readonly onNode?: (node: NodeId) => void;
 }
@@ -133,7 +135,9 @@ export class Registration {
     const round: Round = { session };
     while (!this.#abort.signal.aborted) {
       this.#tryTargets(round);
-      await this.#call(session, mgmt.heartbeat, { node, usage: await this.#figures(round) });
+      const usage = await this.#figures(round);
+      const carriers = this.#options.carriers?.();
+      await this.#call(session, mgmt.heartbeat, { node, usage, ...(carriers === undefined ? {} : { carriers }) });
       this.#backoff.reset();
       const ended = await Promise.race([session.closed, pause(heartbeatMs, this.#abort.signal)]);
       if (typeof ended === 'string') throw new IbexError('ERR_CONNECTION_LOST', `mgmtd: ${ended}`);

@@ -11,6 +11,7 @@ import { Registration } from '../daemon/registration.js';
 import { type RunningDaemon, runDaemon } from '../daemon/run.js';
 import { NodeFile, TargetFolder } from '../daemon/target-folder.js';
 import { loadNative } from '../native.js';
+import { countCarriers } from '../net/carrier.js';
 import type { Cluster } from '../net/cluster.js';
 import type { Endpoint } from '../net/endpoint.js';
 import type { Session } from '../net/session.js';
@@ -44,7 +45,7 @@ export async function startMeta(config: MetaConfig, logger: Logger, fatal: (erro
     const lock = await lockFolder(data, 'data folder (meta.data)');
     closers.add(() => lock.release());
     const nodeFile = new NodeFile(data, await openNodeIdentity(data, 'meta'));
-    const { endpoint } = await openEndpoint({ kind: 'meta', logger, keyFile: config.cluster.keyFile });
+    const { endpoint } = await openEndpoint({ kind: 'meta', logger, keyFile: config.cluster.keyFile, rdma: config.rdma });
     closers.add(() => endpoint.close());
     const daemon = new MetaDaemon(config, endpoint, nodeFile, logger, fatal);
     closers.add(() => daemon.close());
@@ -115,6 +116,7 @@ class MetaDaemon {
         alias: alias === '' ? undefined : alias,
         addresses: advertisedAddresses(address, advertise),
         logger: this.#logger,
+        carriers: () => countCarriers(this.#endpoint.sessions.values()),
         onNode: (node) => {
           this.#endpoint.nodeId = node;
         },

@@ -44,7 +44,7 @@ export async function startMgmtd(config: MgmtdConfig, logger: Logger, fatal: (er
     closers.add(() => lock.release());
     const { store, state } = MgmtStore.open(config.mgmtd.data);
     closers.add(() => store.close());
-    const { endpoint, key } = await openEndpoint({ kind: 'mgmtd', logger, keyFile: config.cluster.keyFile });
+    const { endpoint, key } = await openEndpoint({ kind: 'mgmtd', logger, keyFile: config.cluster.keyFile, rdma: config.rdma });
     closers.add(() => endpoint.close());
     const { heartbeat } = config;
     const tickMs = Math.min(TICK_MS_MAX, heartbeat.intervalMs / 2);

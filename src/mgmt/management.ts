@@ -7,7 +7,7 @@ import type { Session } from '../net/session.js';
 import type { ClusterMap } from '../wire/cluster-map.js';
 import { IbexError } from '../wire/errors.js';
 import type { NodeId, TargetId } from '../wire/fid.js';
-import { mgmt, type Usage } from '../wire/messages.js';
+import { mgmt, type SessionCarriers, type Usage } from '../wire/messages.js';
 import type { LivenessLimits } from './liveness.js';
 import { LivenessTable, stallMs } from './liveness-table.js';
 import { MapFeed, type Subscriber } from './map-feed.js';
@@ -48,6 +48,8 @@ export class Management {
   readonly now: () => number;
   /** Latest figures of every target. */
   readonly usage = new Map<TargetId, Usage>();
+  /** What nodes last said of their sessions. */
+  readonly carriers = new Map<NodeId, SessionCarriers>();
   readonly sessions = new Map<MgmtSession, Visitor>();
   readonly #nodes: LivenessTable<NodeId>;
   readonly #targets: LivenessTable<TargetId>;

@@ -57,6 +57,7 @@ export async function startMount(
       kind: 'mount',
       name: config.client.name || undefined,
       logger,
+      rdma: config.rdma,
       runtime: {
         reactorThreads: config.client.reactorThreads,
         bufferBytes: config.client.bufferMemoryBytes,

@@ -19,9 +19,11 @@ import {
   type HandshakeStep,
   type Identity,
   type PeerKind,
+  type QueuePairWord,
   ServerHandshake,
 } from '../wire/handshake.js';
 import { catalogue, type Message, type RequestOf, type ResponseOf } from '../wire/messages.js';
+import { type Carrier, Carriers, nativeRdmaOptions, type RdmaSettings, rdmaOff, whyTcp } from './carrier.js';
 import { monotonicMs, Runtime } from './runtime.js';
 import { Session } from './session.js';
 import { type Patience, waitFor } from './waiting.js';
@@ -34,6 +36,8 @@ export interface EndpointOptions {
   readonly logger: Logger;
   readonly nodeId?: number | undefined;
   readonly runtime?: Partial<RuntimeOptions>;
+  /** Off when absent. */
+  readonly rdma?: RdmaSettings | undefined;
   /** Where accepted connections are served; 'threads' where native code answers bulk I/O. Default 'loop'. */
   readonly serving?: 'loop' | 'threads';
   /** Finds a numeric address for a host name; default: as the system does. */
@@ -73,6 +77,7 @@ const REFUSALS = { most: 5, perMs: 1_000 };
 export class Endpoint {
   readonly runtime: Runtime;
   readonly identity: Identity;
+  readonly carriers: Carriers;
   readonly logger: Logger;
   readonly #key: Buffer;
   readonly #serving: 'loop' | 'threads';
@@ -110,7 +115,10 @@ export class Endpoint {
       clientId: randomBytes(16).toString('hex'),
       nodeId: this.#nodeId,
     };
-    this.runtime = new Runtime(options.runtime);
+    const rdma = options.rdma ?? rdmaOff;
+    const isClient = options.kind === 'client' || options.kind === 'mount' || options.kind === 'tool';
+    this.runtime = new Runtime({ ...options.runtime, rdma: nativeRdmaOptions(rdma, isClient) });
+    this.carriers = new Carriers(this.runtime.native, rdma.policy, options.logger);
     this.runtime.listeners.accepted = (connection, _listener, address) => this.#accepted(connection, address);
     this.runtime.listeners.batchEnd = () => this.#sendReplies();
     this.runtime.listeners.log = (level, text) => this.#logNative(level, text);
@@ -191,24 +199,65 @@ export class Endpoint {
         options.signal?.removeEventListener('abort', abort);
         then();
       };
+      let result: HandshakeResult | undefined;
+      let own: QueuePairWord = { reason: '' };
+      const open = (carrier: Carrier): void => {
+        if (result === undefined) return;
+        const opened = this.#open(connection, result, where, undefined, carrier);
+        session = opened;
+        settle(() => resolve(opened));
+      };
+      /** Both have offered: the client tries the path and says what it will be. */
+      const choose = (status: number, reason: string): void => {
+        if (status !== 0) this.carriers.insist(reason);
+        this.#sendStep(connection, handshake.carrier({ rdma: status === 0, reason }));
+        this.runtime.flush(); // by TCP, which the queue pair now replaces
+        open(status === 0 ? this.carriers.use(connection) : this.carriers.tcp(connection, reason));
+      };
+      const attempt = (step: () => void): void => {
+        try {
+          step();
+        } catch (error) {
+          give(toIbexError(error));
+        }
+      };
+      const authenticated = (authentic: HandshakeResult): void => {
+        result = authentic;
+        const peer = authentic.queuePair;
+        if ('reason' in own || peer === undefined || 'reason' in peer) {
+          const why = whyTcp(own, peer, 'server');
+          this.carriers.insist(why);
+          open(this.carriers.tcp(connection, why));
+          return;
+        }
+        try {
+          this.runtime.native.rdmaAccept(connection, peer.offer);
+        } catch (error) {
+          choose(1, toIbexError(error).message);
+          return;
+        }
+        this.runtime.native.rdmaProbe(connection);
+      };
       this.runtime.attach(connection, {
-        opened: () => this.#sendStep(connection, handshake.start()),
+        opened: () =>
+          attempt(() => {
+            own = this.carriers.offer(connection);
+            if ('reason' in own) this.carriers.insist(own.reason);
+            this.#sendStep(connection, handshake.start(this.carriers.policy === 'off' ? undefined : own));
+          }),
+        rdmaProbed: (_connection, status, reason) => {
+          if (session === undefined && !settled) attempt(() => choose(status, reason));
+        },
         frame: (_connection, frame, source, start, stop) => {
           if (session !== undefined) {
             this.#frame(session, frame, source, start, stop);
             return;
           }
-          try {
+          attempt(() => {
             const step = handshake.receive(frame.type as FrameType, Buffer.from(source.subarray(start, stop)));
             this.#sendStep(connection, step);
-            if (step.result !== undefined) {
-              const opened = this.#open(connection, step.result, where, undefined);
-              session = opened;
-              settle(() => resolve(opened));
-            }
-          } catch (error) {
-            give(toIbexError(error));
-          }
+            if (step.result !== undefined) authenticated(step.result);
+          });
         },
         closed: (_connection, _status, reason) => {
           if (session !== undefined) this.#ended(session, reason);
@@ -254,8 +303,19 @@ export class Endpoint {
 
   #accepted(connection: number, address: string): void {
     let session: Session | undefined;
-    const handshake = new ServerHandshake(this.#key, { ...this.identity, nodeId: this.#nodeId });
+    let result: HandshakeResult | undefined;
+    let own: QueuePairWord = { reason: '' };
+    const handshake = new ServerHandshake(this.#key, { ...this.identity, nodeId: this.#nodeId }, (client) => {
+      own = this.carriers.answer(connection, client);
+      return own;
+    });
     this.#handshaking.add(connection);
+    const open = (authentic: HandshakeResult, carrier: Carrier): void => {
+      this.#handshaking.delete(connection);
+      // Chunk requests bear no numbers by which one that comes again is known: there the connection tells.
+      const only = this.#serving === 'threads' ? authentic.peer.clientId : undefined;
+      session = this.#open(connection, authentic, address, only, carrier);
+    };
     this.runtime.attach(connection, {
       opened: () => {},
       frame: (_connection, frame, source, start, stop) => {
@@ -266,12 +326,16 @@ export class Endpoint {
         try {
           const step = handshake.receive(frame.type as FrameType, Buffer.from(source.subarray(start, stop)));
           this.#sendStep(connection, step); // before listeners learn of the session: the welcome leaves first
-          if (step.result !== undefined) {
-            this.#handshaking.delete(connection);
-            // Chunk requests bear no numbers by which one that comes again is known: there the connection tells.
-            const only = this.#serving === 'threads' ? step.result.peer.clientId : undefined;
-            session = this.#open(connection, step.result, address, only);
+          result ??= step.result;
+          if (result === undefined || handshake.awaitsCarrier) return;
+          if (step.carrier?.rdma === true) {
+            this.runtime.flush();
+            open(result, this.carriers.use(connection));
+            return;
           }
+          const why = step.carrier === undefined ? whyTcp(own, result.queuePair, 'client') : `the client: ${step.carrier.reason}`;
+          if (step.carrier !== undefined) this.carriers.insist(why);
+          open(result, this.carriers.tcp(connection, why));
         } catch (error) {
           const refusal = toIbexError(error);
           this.#handshaking.delete(connection);
@@ -296,9 +360,10 @@ export class Endpoint {
   }
 
   /** only: the id of a peer that has no more than one connection to this process. */
-  #open(connection: number, result: HandshakeResult, address: string, only: string | undefined): Session {
+  #open(connection: number, result: HandshakeResult, address: string, only: string | undefined, carrier: Carrier): Session {
     this.runtime.native.authenticate(connection, only);
-    const session = new Session(this.runtime, connection, { ...result.peer, address }, () => this.#armExpiry());
+    this.carriers.report(carrier, `${result.peer.kind} ${result.peer.name} (${address})`);
+    const session = new Session(this.runtime, connection, { ...result.peer, address, carrier }, () => this.#armExpiry());
     this.#sessions.set(connection, session);
     for (const listener of this.#sessionListeners) listener.opened?.(session);
     return session;

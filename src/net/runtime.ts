@@ -53,6 +53,8 @@ import {
 export interface ConnectionListener {
   opened(connection: number, address: string): void;
   closed(connection: number, status: number, reason: string): void;
+  /** Status 0: the path between the queue pairs works. */
+  rdmaProbed?(connection: number, status: number, reason: string): void;
   /** Body lies in source[start, stop), valid during the call. */
   frame(connection: number, frame: FrameEvent, source: Buffer, start: number, stop: number): void;
 }
@@ -95,6 +97,7 @@ export const runtimeDefaults: RuntimeOptions = {
   commandBytes: 4 * 2 ** 20,
   ioTimeoutMs: 10_000,
   diskEngine: 'auto',
+  rdma: { device: '', port: 1, gidIndex: -1, exposePool: false },
 };
 
 export class Runtime {
@@ -357,6 +360,12 @@ export class Runtime {
       case EventKind.connectionOpened: {
         const event = readConnectionEvent(view, at);
         this.#connections.get(event.connection)?.opened(event.connection, text(at + ConnectionEventBytes, event.textLength));
+        break;
+      }
+      case EventKind.rdmaProbed: {
+        const event = readConnectionEvent(view, at);
+        const reason = text(at + ConnectionEventBytes, event.textLength);
+        this.#connections.get(event.connection)?.rdmaProbed?.(event.connection, event.status, reason);
         break;
       }
       case EventKind.connectionClosed: {

@@ -6,6 +6,7 @@ import { errorFromStatus, IbexError } from '../wire/errors.js';
 import { type FrameEvent, FrameType } from '../wire/generated.js';
 import type { Identity } from '../wire/handshake.js';
 import type { Message, RequestOf, ResponseOf } from '../wire/messages.js';
+import type { Carrier } from './carrier.js';
 import { monotonicMs, type Runtime } from './runtime.js';
 import { canceled } from './waiting.js';
 
@@ -31,6 +32,7 @@ export interface CallChannel {
 }
 
 export interface Peer extends Identity {
+  readonly carrier: Carrier;
   /** 'host:port' as the connection has it. */
   readonly address: string;
 }

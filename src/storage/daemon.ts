@@ -11,6 +11,7 @@ import { pause } from '../daemon/pause.js';
 import { Registration } from '../daemon/registration.js';
 import { type RunningDaemon, runDaemon } from '../daemon/run.js';
 import { NodeFile, TargetFolder } from '../daemon/target-folder.js';
+import { countCarriers } from '../net/carrier.js';
 import type { Cluster } from '../net/cluster.js';
 import type { Endpoint } from '../net/endpoint.js';
 import type { Address } from '../wire/cluster-map.js';
@@ -47,6 +48,7 @@ export async function startStorage(config: StorageConfig, logger: Logger, fatal:
       logger,
       keyFile: config.cluster.keyFile,
       serving: 'threads',
+      rdma: config.rdma,
       runtime: { reactorThreads, bufferBytes: config.storage.bufferMemoryBytes },
     });
     closers.add(() => endpoint.close());
@@ -124,6 +126,7 @@ class StorageService {
         alias: storage.alias === '' ? undefined : storage.alias,
         addresses: advertisedAddresses(address, advertise),
         logger: this.#logger,
+        carriers: () => countCarriers(this.#endpoint.sessions.values()),
         onNode: (node) => {
           this.#endpoint.nodeId = node;
         },

@@ -2,11 +2,15 @@
  * The handshake: both sides prove that they know the cluster key before anything else is said.
  *
  *   client                                server
- *   hello: versions, who, nonce     --->
+ *   hello: versions, who, nonce,    --->
+ *          queue pair
  *                                   <---  challenge: version, who, nonce, MAC over (hello, challenge)
  *   proof: MAC over all so far      --->
- *                                   <---  welcome: MAC over all so far   |   refuse: status, reason
+ *                                   <---  welcome: queue pair, MAC over all so far   |   refuse: status, reason
+ *   carrier: which, why, MAC        --->  only where both have offered a queue pair
  *
+ * Queue pairs are optional: a side that has none may say why, or say nothing. The server makes its own for those
+ * alone who have proven that they know the key. The client tries the path and decides, and the server follows.
  * MACs are HMAC-SHA256 with a label for each direction over the whole transcript (type, length and bytes of
  * every body so far), compared in constant time. So a replayed, reflected, downgraded or altered exchange
  * fails: each side's own fresh nonce, the version range and both identities are under every MAC.
@@ -15,7 +19,7 @@
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { type ErrorCode, IbexError } from './errors.js';
-import { FrameType, HANDSHAKE_BODY_BYTES_MAX, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN } from './generated.js';
+import { FrameType, HANDSHAKE_BODY_BYTES_MAX, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, QueuePairOfferBytes } from './generated.js';
 import { deriveKey } from './key.js';
 
 export const peerKinds = ['client', 'mount', 'tool', 'mgmtd', 'meta', 'storage'] as const;
@@ -32,7 +36,19 @@ export interface Identity {
   readonly nodeId: number;
 }
 
+/** A side's queue pair as native code describes it, or why it has none. */
+export type QueuePairWord = { readonly offer: Buffer } | { readonly reason: string };
+
+/** What carries the frames of a session from now on, as the client has decided. */
+export interface CarrierChoice {
+  readonly rdma: boolean;
+  /** Why not, or by which path. */
+  readonly reason: string;
+}
+
 export interface HandshakeResult {
+  /** What the peer said of a queue pair; undefined: nothing. */
+  readonly queuePair: QueuePairWord | undefined;
   readonly peer: Identity;
   readonly version: number;
   /** Key of this session, for lanes that join it. */
@@ -43,12 +59,17 @@ export interface HandshakeResult {
 export interface HandshakeStep {
   readonly frame?: { readonly type: FrameType; readonly body: Buffer };
   readonly result?: HandshakeResult;
+  /** The last word of the client, where both have offered queue pairs. */
+  readonly carrier?: CarrierChoice;
 }
 
 const NONCE_BYTES = 32;
 const MAC_BYTES = 32;
 const CLIENT_ID_BYTES = 16;
 const NAME_BYTES_MAX = 200;
+const REASON_BYTES_MAX = 250;
+const OFFER_WORD = 1;
+const REASON_WORD = 2;
 
 class Reader {
   readonly #body: Buffer;
@@ -64,6 +85,9 @@ class Reader {
   u8 = (): number => this.take(1).readUInt8();
   u16 = (): number => this.take(2).readUInt16LE();
   u32 = (): number => this.take(4).readUInt32LE();
+  get left(): number {
+    return this.#body.length - this.#at;
+  }
   done(): void {
     if (this.#at !== this.#body.length)
       throw new IbexError('ERR_BAD_FRAME', `handshake body has ${this.#body.length - this.#at} bytes too many`);
@@ -87,6 +111,23 @@ function decodeIdentity(reader: Reader): Identity {
   const name = reader.take(Math.min(reader.u8(), NAME_BYTES_MAX)).toString('utf8');
   return { kind, name, clientId, nodeId };
 }
+
+/** Behind everything else of a body, and nothing at all where nothing is said: so who knows no RDMA is understood. */
+function encodeWord(word: QueuePairWord | undefined): Buffer {
+  if (word === undefined) return Buffer.alloc(0);
+  if ('offer' in word) return Buffer.concat([Buffer.from([OFFER_WORD]), word.offer]);
+  return Buffer.concat([Buffer.from([REASON_WORD]), Buffer.from(word.reason).subarray(0, REASON_BYTES_MAX)]);
+}
+
+function decodeWord(reader: Reader): QueuePairWord | undefined {
+  if (reader.left === 0) return undefined;
+  const kind = reader.u8();
+  if (kind === OFFER_WORD) return { offer: Buffer.from(reader.take(QueuePairOfferBytes)) };
+  if (kind === REASON_WORD) return { reason: reader.take(Math.min(reader.left, REASON_BYTES_MAX)).toString('utf8') };
+  throw new IbexError('ERR_BAD_FRAME', `handshake has a word of unknown kind ${kind} about queue pairs`);
+}
+
+const offers = (word: QueuePairWord | undefined): boolean => word !== undefined && 'offer' in word;
 
 const u16 = (value: number): Buffer => {
   const bytes = Buffer.alloc(2);
@@ -131,8 +172,14 @@ export class ClientHandshake {
     this.#self = self;
   }
 
-  start(): HandshakeStep {
-    const body = Buffer.concat([u16(PROTOCOL_VERSION_MIN), u16(PROTOCOL_VERSION), this.#nonce, encodeIdentity(this.#self)]);
+  start(queuePair?: QueuePairWord): HandshakeStep {
+    const body = Buffer.concat([
+      u16(PROTOCOL_VERSION_MIN),
+      u16(PROTOCOL_VERSION),
+      this.#nonce,
+      encodeIdentity(this.#self),
+      encodeWord(queuePair),
+    ]);
     this.#transcript.add(FrameType.hello, body);
     this.#state = 'challenge';
     return { frame: { type: FrameType.hello, body } };
@@ -143,10 +190,23 @@ export class ClientHandshake {
     if (type === FrameType.refuse) throw decodeRefusal(body);
     if (this.#state === 'challenge') return this.#challenge(type, body);
     expectType(type, FrameType.welcome, 'welcome');
-    if (this.#state !== 'welcome' || body.length !== MAC_BYTES) throw new IbexError('ERR_BAD_FRAME', 'handshake welcome is malformed');
-    if (!timingSafeEqual(body, this.#transcript.mac(this.#key, 'welcome'))) throw wrongKey('the server');
+    if (this.#state !== 'welcome' || body.length < MAC_BYTES) throw new IbexError('ERR_BAD_FRAME', 'handshake welcome is malformed');
+    const said = body.subarray(0, body.length - MAC_BYTES);
+    if (said.length > 0) this.#transcript.add(FrameType.welcome, said);
+    if (!timingSafeEqual(body.subarray(said.length), this.#transcript.mac(this.#key, 'welcome'))) throw wrongKey('the server');
+    const reader = new Reader(said);
+    const queuePair = decodeWord(reader);
+    reader.done();
     this.#state = 'done';
-    return { result: { peer: this.#peer as Identity, version: this.#version, sessionKey: this.#transcript.mac(this.#key, 'session') } };
+    const sessionKey = this.#transcript.mac(this.#key, 'session');
+    return { result: { queuePair, peer: this.#peer as Identity, version: this.#version, sessionKey } };
+  }
+
+  /** After the result, where both have offered queue pairs. */
+  carrier({ rdma, reason }: CarrierChoice): HandshakeStep {
+    const said = Buffer.concat([Buffer.from([rdma ? 1 : 0]), Buffer.from(reason).subarray(0, REASON_BYTES_MAX)]);
+    this.#transcript.add(FrameType.carrier, said);
+    return { frame: { type: FrameType.carrier, body: Buffer.concat([said, this.#transcript.mac(this.#key, 'carrier')]) } };
   }
 
   #challenge(type: FrameType, body: Buffer): HandshakeStep {
@@ -173,17 +233,29 @@ export class ClientHandshake {
   }
 }
 
+/** Asked when the client has proven itself: this side's queue pair. May throw the refusal of a client without one. */
+type AnswerQueuePair = (client: QueuePairWord | undefined) => QueuePairWord | undefined;
+
 export class ServerHandshake {
   readonly #key: Buffer;
   readonly #self: Identity;
+  readonly #answerQueuePair: AnswerQueuePair;
   readonly #nonce = randomBytes(NONCE_BYTES);
   readonly #transcript = new Transcript();
   #peer: Identity | undefined;
+  #queuePair: QueuePairWord | undefined;
   #version = 0;
+  #awaitsCarrier = false;
 
-  constructor(key: Buffer, self: Identity) {
+  constructor(key: Buffer, self: Identity, answerQueuePair: AnswerQueuePair = () => undefined) {
     this.#key = deriveKey(key, 'handshake');
     this.#self = self;
+    this.#answerQueuePair = answerQueuePair;
+  }
+
+  /** The session is not open before the client has said what carries it. */
+  get awaitsCarrier(): boolean {
+    return this.#awaitsCarrier;
   }
 
   /** Best knowledge of who is knocking, for the log; unproved until `result`. */
@@ -194,14 +266,35 @@ export class ServerHandshake {
   /** @throws IbexError with what to tell the client and the log; the connection is to be refused */
   receive(type: FrameType, body: Buffer): HandshakeStep {
     if (this.#peer === undefined) return this.#hello(type, body);
+    if (this.#awaitsCarrier) return this.#carrier(type, body);
     expectType(type, FrameType.proof, 'proof');
     if (body.length !== MAC_BYTES) throw new IbexError('ERR_BAD_FRAME', `handshake proof has ${body.length} bytes instead of ${MAC_BYTES}`);
     if (!timingSafeEqual(body, this.#transcript.mac(this.#key, 'proof'))) throw wrongKey('the client');
     this.#transcript.add(FrameType.proof, body);
+    const own = this.#answerQueuePair(this.#queuePair);
+    // Who has said nothing of RDMA does not know what a word about it is.
+    const said = encodeWord(this.#queuePair === undefined ? undefined : own);
+    if (said.length > 0) this.#transcript.add(FrameType.welcome, said);
+    this.#awaitsCarrier = offers(own) && offers(this.#queuePair);
     return {
-      frame: { type: FrameType.welcome, body: this.#transcript.mac(this.#key, 'welcome') },
-      result: { peer: this.#peer, version: this.#version, sessionKey: this.#transcript.mac(this.#key, 'session') },
+      frame: { type: FrameType.welcome, body: Buffer.concat([said, this.#transcript.mac(this.#key, 'welcome')]) },
+      result: {
+        queuePair: this.#queuePair,
+        peer: this.#peer,
+        version: this.#version,
+        sessionKey: this.#transcript.mac(this.#key, 'session'),
+      },
     };
+  }
+
+  #carrier(type: FrameType, body: Buffer): HandshakeStep {
+    expectType(type, FrameType.carrier, 'carrier');
+    if (body.length < 1 + MAC_BYTES) throw new IbexError('ERR_BAD_FRAME', `handshake carrier has ${body.length} bytes`);
+    const said = body.subarray(0, body.length - MAC_BYTES);
+    this.#transcript.add(FrameType.carrier, said);
+    if (!timingSafeEqual(body.subarray(said.length), this.#transcript.mac(this.#key, 'carrier'))) throw wrongKey('the client');
+    this.#awaitsCarrier = false;
+    return { carrier: { rdma: said[0] === 1, reason: said.subarray(1).toString('utf8') } };
   }
 
   #hello(type: FrameType, body: Buffer): HandshakeStep {
@@ -211,6 +304,7 @@ export class ServerHandshake {
     const versionMax = reader.u16();
     reader.take(NONCE_BYTES);
     const peer = decodeIdentity(reader);
+    this.#queuePair = decodeWord(reader);
     reader.done();
     this.#version = Math.min(versionMax, PROTOCOL_VERSION);
     if (versionMin > versionMax || this.#version < versionMin || this.#version < PROTOCOL_VERSION_MIN) {

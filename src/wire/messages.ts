@@ -293,6 +293,10 @@ export const meta = {
 export const Usage = Type.Object({ target: targetId, bytesTotal: bytes, bytesFree: bytes, inodesTotal: bytes, inodesFree: bytes });
 export type Usage = Static<typeof Usage>;
 
+/** Open sessions of a process by what carries them, and why the last of those over TCP is not over RDMA. */
+export const SessionCarriers = Type.Object({ rdma: u32, tcp: u32, reason: Type.String({ maxLength: 1024 }) });
+export type SessionCarriers = Static<typeof SessionCarriers>;
+
 /** Of nodes, targets, pools and hosts: entries of the map stay small, so that pages of it fit messages. */
 const shortText = Type.String({ maxLength: 255 });
 const address = Type.Object({ host: shortText, port: Type.Integer({ minimum: 1, maximum: 65535 }) });
@@ -379,7 +383,7 @@ export const mgmt = {
     'mgmt.heartbeat',
     202,
     reads,
-    Type.Object({ node: nodeId, usage: Type.Array(Usage, { maxItems: 1024 }) }),
+    Type.Object({ node: nodeId, usage: Type.Array(Usage, { maxItems: 1024 }), carriers: Type.Optional(SessionCarriers) }),
     Type.Object({ mapVersion: id }),
   ),
   /** The whole map as the change from the empty one, and from then on every change as `mapChanged` on this session. */
@@ -405,9 +409,27 @@ export const mgmt = {
     reads,
     pageRequest,
     Type.Object({
-      clients: Type.Array(Type.Object({ id, kind: text, name: text, address: text, connectedSeconds: bytes })),
+      clients: Type.Array(
+        Type.Object({
+          id,
+          kind: text,
+          name: text,
+          address: text,
+          connectedSeconds: bytes,
+          carrier: Type.Optional(Type.Union([Type.Literal('rdma'), Type.Literal('tcp')])),
+          carrierDetail: Type.Optional(text),
+        }),
+      ),
       next,
     }),
+  ),
+  /** By which carriers the sessions of the nodes go, as they last reported; of nodes that are online. */
+  carriers: message(
+    'mgmt.carriers',
+    209,
+    reads,
+    pageRequest,
+    Type.Object({ carriers: Type.Array(Type.Object({ node: nodeId, ...SessionCarriers.properties })), next }),
   ),
 } as const;
 

@@ -36,7 +36,7 @@ test('a wrong file is refused with its line and what was expected', async (t) =>
     ['mgmtd', '[log]\nport = 1\n', 'a.toml:2: unknown key "port" in [log]; it belongs to [listen]'],
     ['mgmtd', '[log]\nzzzzzzzz = 1\n', 'a.toml:2: unknown key "zzzzzzzz" in [log]; expected one of level, file'],
     ['mgmtd', '\n[lgo]\n', 'a.toml:2: unknown section "lgo"; did you mean "[log]"?'],
-    ['meta', '[http]\n', 'a.toml:1: unknown section "http"; expected one of "[cluster]", "[listen]", "[meta]", "[log]"'],
+    ['meta', '[http]\n', 'a.toml:1: unknown section "http"; expected one of "[cluster]", "[listen]", "[meta]", "[rdma]", "[log]"'],
     ['mgmtd', 'port = 1\n', 'a.toml:1: key "port" stands outside its section; move it below "[listen]"'],
     ['mgmtd', '\n\nlisten = 1\n', 'a.toml:3: "listen" is a section; expected "[listen]" with its keys below'],
     ['mgmtd', 'listen.port = -1\n', 'a.toml:1: listen.port is -1; expected a whole number from 0 to 65535'],
@@ -159,7 +159,7 @@ test('wrong variables and flags are refused by their names', async (t) => {
   );
   t.equal(
     refused({ flags: { __proto__: { 'listen.port': 1 }, 'constructor.name': 'x' } }),
-    'flag --constructor-name: unknown section "constructor"; expected one of "[cluster]", "[listen]", "[storage]", "[log]"',
+    'flag --constructor-name: unknown section "constructor"; expected one of "[cluster]", "[listen]", "[storage]", "[rdma]", "[log]"',
   );
 });
 

@@ -9,7 +9,7 @@ import { figures, nodeRequest, silent, TestSession, testManagement } from './sup
 
 const token = httpToken(Buffer.alloc(32, 7));
 const authorized = { authorization: `Bearer ${token}` };
-const paths = ['status', 'nodes', 'targets', 'map', 'clients', 'usage'].map((name) => `/api/v1/${name}`);
+const paths = ['status', 'nodes', 'targets', 'map', 'clients', 'usage', 'carriers'].map((name) => `/api/v1/${name}`);
 
 async function server(t: { teardown(done: () => unknown): unknown }) {
   const cluster = testManagement();
@@ -65,7 +65,12 @@ test('answers tell the cluster as it is, without secrets', async (t) => {
   t.same(await get('/api/v1/nodes'), { items: map.nodes });
   t.same(await get('/api/v1/targets'), { items: map.targets });
   t.same(await get('/api/v1/map'), JSON.parse(JSON.stringify(map)));
-  t.match(await get('/api/v1/clients'), { items: [{ kind: 'mount', name: 'laptop:1' }] });
+  t.match(await get('/api/v1/clients'), { items: [{ kind: 'mount', name: 'laptop:1', carrier: 'tcp' }] });
+  t.same(await get('/api/v1/carriers'), { items: [] }, 'no node has told');
+  for (const { id } of map.nodes) {
+    cluster.management.carriers.set(id, { rdma: 2, tcp: 1, reason: 'port down' });
+    t.same(await get('/api/v1/carriers'), { items: [{ node: id, rdma: 2, tcp: 1, reason: 'port down' }] });
+  }
   t.match(await get('/api/v1/usage'), { items: [{ target: 1, ...figures }, { target: 2 }, { target: 3 }] });
   for (const path of [...paths, '/metrics']) t.notMatch((await app.inject({ url: path, headers: authorized })).body, /secret-|p1/, path);
 });
@@ -141,7 +146,7 @@ test('metrics are in the format of Prometheus', async (t) => {
     'ibex_node_reachability{node="1",alias="storage-host1-1",kind="storage",state="online"} 1',
     `ibex_target_bytes_free{target="2"} ${figures.bytesFree}`,
     `ibex_target_inodes_total{target="3"} ${figures.inodesTotal}`,
-    'ibex_sessions{kind="mount"} 1',
+    'ibex_sessions{kind="mount",carrier="tcp"} 1',
     'ibex_rpc_requests_total{operation="mgmt.heartbeat"} 5',
     'ibex_native{counter="frames"} 3',
   ])

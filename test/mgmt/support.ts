@@ -29,7 +29,7 @@ export class TestSession {
   map: ClusterMap | undefined;
 
   constructor(kind: MgmtSession['peer']['kind'], process = 'p1', host = 'host1') {
-    this.peer = { kind, name: `${host}:1`, clientId: process, nodeId: 0, address: `${host}:5000` };
+    this.peer = { kind, name: `${host}:1`, clientId: process, nodeId: 0, address: `${host}:5000`, carrier: { kind: 'tcp', detail: '' } };
   }
 
   /** As the typed session has it. */

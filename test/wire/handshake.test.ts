@@ -2,8 +2,15 @@ import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import t from 'tap';
 import { IbexError } from '../../src/wire/errors.js';
-import { FrameType } from '../../src/wire/generated.js';
-import { ClientHandshake, encodeRefusal, type HandshakeStep, type Identity, ServerHandshake } from '../../src/wire/handshake.js';
+import { FrameType, QueuePairOfferBytes } from '../../src/wire/generated.js';
+import {
+  ClientHandshake,
+  encodeRefusal,
+  type HandshakeStep,
+  type Identity,
+  type QueuePairWord,
+  ServerHandshake,
+} from '../../src/wire/handshake.js';
 import { checks, refusal } from '../support/properties.js';
 
 const key = randomBytes(32);
@@ -33,6 +40,63 @@ t.test('both sides learn who the other is and share a session key', async (t) =>
   t.ok(atClient?.sessionKey.equals(atServer?.sessionKey as Buffer));
   const again = exchange(key, key);
   t.notOk(again.client?.sessionKey.equals(atClient?.sessionKey as Buffer), 'and another one the next time');
+});
+
+/** An exchange in which each side says something of a queue pair, with the client's last word; `alter` as above. */
+function exchangeOffers(
+  clientWord: QueuePairWord | undefined,
+  serverWord: QueuePairWord | undefined,
+  alter: (frame: Frame) => Frame = (frame) => frame,
+) {
+  const one = new ClientHandshake(key, client);
+  const asked: (QueuePairWord | undefined)[] = [];
+  const other = new ServerHandshake(key, server, (word) => {
+    asked.push(word);
+    return serverWord;
+  });
+  const challenge = other.receive(...args(alter(frameOf(one.start(clientWord)))));
+  t.strictSame(asked, [], 'nothing is made for who has proven nothing');
+  const proof = one.receive(...args(alter(frameOf(challenge))));
+  const welcome = other.receive(...args(alter(frameOf(proof))));
+  const done = one.receive(...args(alter(frameOf(welcome))));
+  return { one, other, client: done.result, server: welcome.result, asked };
+}
+
+const offer = (fill: number): QueuePairWord => ({ offer: Buffer.alloc(QueuePairOfferBytes, fill) });
+
+t.test('queue pairs are offered within the exchange, and the client says what carries the session', async (t) => {
+  const { one, other, client: atClient, server: atServer } = exchangeOffers(offer(1), offer(2));
+  t.strictSame(atClient?.queuePair, offer(2));
+  t.strictSame(atServer?.queuePair, offer(1));
+  t.equal(other.awaitsCarrier, true);
+  const { carrier } = other.receive(...args(frameOf(one.carrier({ rdma: true, reason: 'it works' }))));
+  t.strictSame(carrier, { rdma: true, reason: 'it works' });
+  t.equal(other.awaitsCarrier, false);
+});
+
+t.test('a side without a queue pair says why, or nothing, and then there is no last word', async (t) => {
+  const why = exchangeOffers({ reason: 'no device' }, { reason: 'off' });
+  t.strictSame([why.client?.queuePair, why.asked, why.other.awaitsCarrier], [{ reason: 'off' }, [{ reason: 'no device' }], false]);
+  const silent = exchangeOffers(undefined, offer(2));
+  t.strictSame([silent.client?.queuePair, silent.other.awaitsCarrier], [undefined, false], 'who says nothing is told nothing');
+});
+
+t.test('an altered offer or last word makes the exchange fail', async (t) => {
+  for (const type of [FrameType.hello, FrameType.welcome]) {
+    const alter = (frame: Frame): Frame => {
+      if (frame.type !== type) return frame;
+      const body = Buffer.from(frame.body);
+      const at = type === FrameType.hello ? body.length - 1 : 3;
+      body[at] = (body[at] as number) ^ 1;
+      return { type, body };
+    };
+    t.throws(() => exchangeOffers(offer(1), offer(2), alter), refusal('ERR_HANDSHAKE_REFUSED', /cluster key/));
+  }
+  const { one, other } = exchangeOffers(offer(1), offer(2));
+  const { type, body } = frameOf(one.carrier({ rdma: true, reason: '' }));
+  body[0] = 0;
+  t.throws(() => other.receive(type, body), refusal('ERR_HANDSHAKE_REFUSED', /cluster key/));
+  t.throws(() => other.receive(FrameType.carrier, Buffer.alloc(32)), refusal('ERR_BAD_FRAME'));
 });
 
 t.test('a client with another key refuses the server before it proves anything', async (t) => {

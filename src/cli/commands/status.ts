@@ -1,7 +1,7 @@
 /** `ibex status`: one look that tells whether the cluster is well. */
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { everyClient, everyUsage } from '../../client/management-lists.js';
+import { everyCarrier, everyClient, everyUsage } from '../../client/management-lists.js';
 import { meta } from '../../wire/messages.js';
 import { clusterHealth } from '../cluster-health.js';
 import { withCluster } from '../connections.js';
@@ -12,12 +12,22 @@ interface Options {
   readonly check?: boolean;
 }
 
+type NodeCarriers = Awaited<ReturnType<typeof everyCarrier>>[number];
+
+/** Sessions of all daemons; why some go over TCP is the same for many. */
+function describeCarriers(carriers: readonly NodeCarriers[]): string {
+  const sum = (figure: 'rdma' | 'tcp'): number => carriers.reduce((total, entry) => total + entry[figure], 0);
+  const reasons = [...new Set(carriers.map(({ reason }) => reason).filter((reason) => reason !== ''))];
+  const shown = reasons.length > 2 ? [...reasons.slice(0, 2), '...'] : reasons;
+  return `${formatCount(sum('rdma'))} sessions over RDMA, ${formatCount(sum('tcp'))} over TCP${shown.length === 0 ? '' : ` (${shown.join('; ')})`}`;
+}
+
 export function define(command: Command): void {
   command.option('--check', 'end with exit code 1 unless everything is online').action(
     action<Options>((context, { check }) =>
       withCluster(context, async (cluster, config) => {
         const { map } = cluster;
-        const [usage, clients] = await Promise.all([everyUsage(cluster), everyClient(cluster)]);
+        const [usage, clients, carriers] = await Promise.all([everyUsage(cluster), everyClient(cluster), everyCarrier(cluster)]);
         const health = clusterHealth(map);
         const online = map.targets.filter((target) => target.kind === 'meta' && target.reachability === 'online');
         const counts = await Promise.all(online.map((target) => cluster.metaTarget(target.id, meta.statistics, {}, { timeoutMs: 5_000 })));
@@ -37,6 +47,7 @@ export function define(command: Command): void {
             ['space', `${formatBytes(free)} free of ${formatBytes(total)} (${formatPercent(total - free, total)} used)`],
             ['inodes', formatCount(inodes)],
             ['clients', formatCount(clients.length)],
+            ['transport', describeCarriers(carriers)],
           ],
           {
             clusterId: map.clusterId,
@@ -48,6 +59,7 @@ export function define(command: Command): void {
             bytes: { total, free },
             inodes,
             clients,
+            carriers,
           },
         );
         for (const problem of health.problems) context.out.line(`${pc.yellow('!')} ${problem}`);

@@ -18,6 +18,8 @@ export function* connectedClients(management: Management): Generator<ClientEntry
       name: peer.name,
       address: peer.address,
       connectedSeconds: Math.max(0, Math.floor((now - since) / 1000)),
+      carrier: peer.carrier.kind,
+      carrierDetail: peer.carrier.detail,
     };
   }
 }

@@ -8,5 +8,6 @@ export function handleHeartbeat(
   session: MgmtSession,
 ): ResponseOf<typeof mgmt.heartbeat> {
   management.heartbeat(session, request.node, request.usage);
+  if (request.carriers !== undefined) management.carriers.set(request.node, request.carriers);
   return { mapVersion: management.map.version };
 }

@@ -2,6 +2,7 @@
 import type { Endpoint } from '../../net/endpoint.js';
 import { mgmt } from '../../wire/messages.js';
 import type { Management } from '../management.js';
+import { handleCarriers } from './carriers.js';
 import { handleClients } from './clients.js';
 import { handleGrantSequences } from './grant-sequences.js';
 import { handleHeartbeat } from './heartbeat.js';
@@ -23,4 +24,5 @@ export function addHandlers(endpoint: Pick<Endpoint, 'handle' | 'onSession'>, ma
   endpoint.handle(mgmt.grantSequences, (request, { session }) => handleGrantSequences(management, request, session));
   endpoint.handle(mgmt.usage, (request) => handleUsage(management, request));
   endpoint.handle(mgmt.clients, (request) => handleClients(management, request));
+  endpoint.handle(mgmt.carriers, (request) => handleCarriers(management, request));
 }

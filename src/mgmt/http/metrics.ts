@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { Counter, Gauge, Registry } from 'prom-client';
 import { catalogue } from '../../wire/messages.js';
+import { nodeCarriers } from '../handlers/carriers.js';
 import { latestUsage } from '../handlers/usage.js';
 import type { Management } from '../management.js';
 
@@ -78,11 +79,24 @@ function sessionMetrics(registry: Registry, { management, served, native }: Metr
   new Gauge({
     name: 'ibex_sessions',
     help: 'Open authenticated sessions',
-    labelNames: ['kind'],
+    labelNames: ['kind', 'carrier'],
     registers,
     collect() {
       this.reset();
-      for (const { peer } of management.sessions.keys()) this.inc({ kind: peer.kind });
+      for (const { peer } of management.sessions.keys()) this.inc({ kind: peer.kind, carrier: peer.carrier.kind });
+    },
+  });
+  new Gauge({
+    name: 'ibex_node_sessions',
+    help: 'Sessions of a node by what carries them',
+    labelNames: ['node', 'carrier'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { node, rdma, tcp } of nodeCarriers(management)) {
+        this.set({ node, carrier: 'rdma' }, rdma);
+        this.set({ node, carrier: 'tcp' }, tcp);
+      }
     },
   });
   new Gauge({

@@ -60,7 +60,11 @@ export const HttpClient = Type.Object({
   name: Type.String(),
   address: Type.String(),
   connectedSeconds: Count,
+  carrier: Type.Optional(Type.Enum(['rdma', 'tcp'], { description: 'What its session with mgmtd goes over' })),
+  carrierDetail: Type.Optional(Type.String({ description: 'The path, or why it is not RDMA' })),
 });
+
+export const HttpCarriers = Type.Object({ node: Id, rdma: Count, tcp: Count, reason: Type.String() });
 
 export const HttpMap = Type.Object({
   clusterId: Type.String(),

@@ -13,11 +13,24 @@ import type Type from 'typebox';
 import type { Static } from 'typebox';
 import type { NodeEntry, TargetEntry } from '../../wire/cluster-map.js';
 import type { Usage } from '../../wire/messages.js';
+import { type NodeCarriers, nodeCarriers } from '../handlers/carriers.js';
 import { type ClientEntry, connectedClients } from '../handlers/clients.js';
 import { latestUsage } from '../handlers/usage.js';
 import type { Management } from '../management.js';
 import { type PageRequest, page } from '../page.js';
-import { Health, HttpClient, HttpError, HttpMap, HttpNode, HttpTarget, HttpUsage, PageQuery, pageOf, Status } from './schemas.js';
+import {
+  Health,
+  HttpCarriers,
+  HttpClient,
+  HttpError,
+  HttpMap,
+  HttpNode,
+  HttpTarget,
+  HttpUsage,
+  PageQuery,
+  pageOf,
+  Status,
+} from './schemas.js';
 import { clusterStatus } from './status.js';
 
 export interface HttpOptions {
@@ -115,6 +128,11 @@ function addRoutes(instance: FastifyInstance, { management, metrics }: HttpOptio
     '/api/v1/clients',
     answers(pageOf<ClientEntry>(HttpClient), 'Clients that hold a session', pages),
     (request) => page(connectedClients(management), (client) => client.id, request.query),
+  );
+  app.get<{ Querystring: PageRequest }>(
+    '/api/v1/carriers',
+    answers(pageOf<NodeCarriers>(HttpCarriers), "What the nodes' sessions go over, RDMA or TCP", pages),
+    (request) => page(nodeCarriers(management), (entry) => entry.node, request.query),
   );
   app.get('/metrics', { schema: { summary: 'Figures for Prometheus', produces: ['text/plain'] } }, async (_request, reply) =>
     reply.type(metrics.contentType).send(await metrics.metrics()),
