@@ -67,7 +67,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
  */
 export async function listen(options: ListenOptions): Promise<Listener> {
   const key = await keyOf(options);
-  const server = createServer({ noDelay: true, pauseOnConnect: false });
+  const server = createServer({ noDelay: true });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(new RdmaError('ERR_RDMA_CONNECT', `cannot listen: ${error.message}`, { cause: error })));
     server.listen(options.port ?? 0, options.host ?? '127.0.0.1', resolve);
@@ -111,7 +111,6 @@ export class Listener {
       this.#waiting.push(connection);
       this.#wake?.();
     } catch (error) {
-      // What was said last, the reason, is sent.
       socket.destroySoon();
       this.#options.onRefused?.(error as Error, address);
     } finally {

@@ -57,7 +57,8 @@ export async function within<Value>(
   try {
     return await work;
   } catch (error) {
-    socket.destroy();
+    // What the peer is told of it is still sent.
+    socket.destroySoon();
     throw reason ?? (error instanceof IbexError ? error : new RdmaError('ERR_RDMA_CONNECT', (error as Error).message, { cause: error }));
   } finally {
     clearTimeout(timer);
