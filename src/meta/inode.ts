@@ -61,7 +61,7 @@ export interface Inode {
   xattrBytes: number;
   /** Of a directory; 0 for anything else. */
   parent: number;
-  /** How often it was saved: never the same for two states of one inode. Only saveInode raises it. */
+  /** Raised with every save, by saveInode alone: never the same for two states of one inode. */
   change: number;
   body: Buffer;
 }

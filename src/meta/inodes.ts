@@ -34,9 +34,12 @@ export function loadFile(state: MetaState, fid: Fid): Inode {
   return inode;
 }
 
-/** Every save is a change: none can be made that caches elsewhere don't get to know. */
+/**
+ * Every save is a change: none can be made that caches elsewhere don't get to know. A power cut may take changes back
+ * that clients have seen, so each start begins above all versions that an earlier one can have given.
+ */
 export function saveInode(state: MetaState, inode: Inode): void {
-  inode.change++;
+  inode.change = Math.max(inode.change + 1, state.changeBase);
   state.store.put(inodeKey(inode.fid), encodeInode(inode));
 }
 

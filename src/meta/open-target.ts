@@ -18,11 +18,13 @@ import { Remover } from './remover.js';
 import { Service } from './service.js';
 import type { MetaState } from './state.js';
 import { Store } from './store/store.js';
-import { groupBytes, HASH_KEY } from './tables.js';
+import { groupBytes, HASH_KEY, STARTS } from './tables.js';
 import { defaultLayout, defaultMetaLimits, type MetaTarget, type MetaTargetOptions } from './types.js';
 
 /** Bytes of disk that an inode with its name takes, about; for the number of inodes that may still be created. */
 const INODE_DISK_BYTES = 512;
+/** More than one start can make of one inode; and 2^21 starts stay below 2^53. */
+const CHANGES_PER_START = 2 ** 32;
 
 /** @throws IbexError when the folder is damaged, of another format or not the target's; it says what to do */
 export async function openMetaTarget(options: MetaTargetOptions): Promise<MetaTarget> {
@@ -47,6 +49,7 @@ async function startTarget(options: MetaTargetOptions, store: Store): Promise<Me
     );
   }
   const hashKey = loadHashKey(store);
+  const changeBase = countStart(store) * CHANGES_PER_START;
   const orphans = new Orphans();
   const ending = new AbortController();
   // One for each change that waits.
@@ -62,6 +65,7 @@ async function startTarget(options: MetaTargetOptions, store: Store): Promise<Me
     limits,
     chunks,
     hashKey,
+    changeBase,
     orphans,
     opens,
     map: options.map,
@@ -85,8 +89,8 @@ async function startTarget(options: MetaTargetOptions, store: Store): Promise<Me
     operations: 0,
   };
   if (options.ownsRoot) makeRoot(state, options);
-  // A target is new only once: mgmtd grants it sequences afterwards.
-  await (isNew ? store.syncLog() : store.commit());
+  // A target is new only once: mgmtd grants it sequences afterwards. And a start that was counted stays counted.
+  await store.syncLog();
   const answers = new Answers(store, limits, logger);
   const remover = new Remover(store, chunks, limits, logger);
   const service: Service = new Service(state, answers, remover);
@@ -123,6 +127,16 @@ function loadHashKey(store: Store): NameHashKey {
   }
   if (bytes.length !== 8) throw new IbexError('ERR_IO', `the name hash key of the metadata target has ${bytes.length} bytes instead of 8`);
   return { k0: bytes.readInt32LE(0), k1: bytes.readInt32LE(4) };
+}
+
+/** How often this target has started, this time included. */
+function countStart(store: Store): number {
+  const before = store.get(STARTS);
+  const starts = (before === undefined ? 0 : before.readDoubleBE(0)) + 1;
+  const value = Buffer.alloc(8);
+  value.writeDoubleBE(starts);
+  store.transaction(() => store.put(STARTS, value));
+  return starts;
 }
 
 function makeRoot(state: MetaState, options: MetaTargetOptions): void {

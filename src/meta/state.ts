@@ -26,6 +26,8 @@ export interface MetaState {
   readonly orphans: Orphans;
   readonly locks: FileLocks;
   readonly leases: Leases;
+  /** The least change version that this start gives; see saveInode. */
+  readonly changeBase: number;
   /** Logs what was changed outside of a batch, and starts what waits for it to be logged. */
   readonly commit: () => void | Promise<void>;
   /** Aborted when the target is closed and has waited long enough for calls to chunks. */

@@ -7,7 +7,7 @@
  *     'o' fid(8)                          -> empty                    unlinked files that were open
  *     'r' fid(8)                          -> targets                  files whose chunks are to be removed
  *     'a' client 0 channel(2)             -> sequence, answer         last answers for retried requests
- *     's' name                            -> counters, FID ranges, the key of the name hash, how long leases may be held
+ *     's' name                            -> counters, FID ranges, the key of the name hash, how long leases may be held, how often it started
  *
  * FIDs, hashes and lengths in keys are big-endian, so that keys sort as numbers. Names are UTF-8.
  */
@@ -79,6 +79,7 @@ export const COUNTERS: Key = 's counters';
 export const FID_RANGES: Key = 's fids';
 export const HASH_KEY: Key = 's hash key';
 export const LEASES: Key = 's leases';
+export const STARTS: Key = 's starts';
 
 /** By what a table is scanned: directories and xattrs by their FID, the others as a whole. */
 export function groupBytes(key: Key): number {

@@ -71,7 +71,7 @@ export function fileOperations(context: MountContext): Operations {
     const file = files.opened(attributes, answer.layout, true);
     changes.note(parent);
     directories.changed(parent, answer, askedMs, name);
-    if (answer.created) facts.noXattrs(attributes.fid, context.now() + replies.validity.attributesMs);
+    if (answer.created) facts.noXattrs(attributes.fid, askedMs + replies.validity.attributesMs);
     let handle: number;
     try {
       // Somebody else made it since the kernel looked: then this is an open.

@@ -74,8 +74,9 @@ export class KnownDirectories {
     if (known.named && !named) this.forget(fid);
     known.change = directory.change;
     known.named = named;
-    const { facts, attributesMs, nowMs } = this.#options;
-    if (attributesMs > 0) facts.attributes(directory, nowMs() + attributesMs);
+    const { facts, attributesMs } = this.#options;
+    // From when it was asked: the answer to a retry may be as old as the first try.
+    if (attributesMs > 0) facts.attributes(directory, askedMs + attributesMs);
     if (!named) return;
     known.untilMs = this.#leaseEndMs(leaseMs, askedMs) ?? known.untilMs;
     facts.names(fid, known.untilMs, name);

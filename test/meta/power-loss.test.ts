@@ -43,6 +43,27 @@ t.test('chunks stay until the removal of their file is on disk', async (t) => {
   await again.target.close();
 });
 
+t.test('a change version that was seen is never given to another state', async (t) => {
+  const folder = testFolder(t);
+  const before = await openTarget(join(folder, 'a'), logOnly);
+  await before.call('sync', {});
+  holdSyncs();
+  const seen: number[] = [];
+  for (const name of ['x', 'y']) {
+    const { directory } = await before.call('makeNode', { parent: root, name, mode: 0o100600, device: 0, ...user });
+    seen.push(directory!.change);
+  }
+  powerLoss(join(folder, 'a'), join(folder, 'b'));
+  releaseSyncs();
+  await before.target.close();
+
+  const after = await openTarget(join(folder, 'b'), logOnly);
+  t.match(await after.call('lookup', { parent: root, name: 'x' }), { attributes: undefined }, 'the change was taken back');
+  const { directory } = await after.call('makeNode', { parent: root, name: 'z', mode: 0o100600, device: 0, ...user });
+  t.ok(directory!.change > Math.max(...seen), `${directory!.change} after ${seen.join(', ')}`);
+  await after.target.close();
+});
+
 t.test('FIDs are handed out when their reservation is on disk', async (t) => {
   const folder = testFolder(t);
   const seen = new Set<Fid>();
