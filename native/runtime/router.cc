@@ -28,7 +28,11 @@ void ConnectionTable::closed(const std::shared_ptr<Connection>& connection, cons
 void ConnectionTable::authenticated(ConnectionId id, const std::string& peer) {
   const std::shared_ptr<Connection> connection = find(id);
   if (connection == nullptr) return;
-  if (!peer.empty()) sessions_.begin(peer, connection);
+  if (!peer.empty()) {
+    sessions_.begin(peer, connection);
+    // It may have closed meanwhile, before there was a session to end.
+    if (find(id) == nullptr) sessions_.closed(*connection);
+  }
   connection->set_authenticated();
 }
 

@@ -95,7 +95,11 @@ void OpenFile::change_all_columns() {
 void OpenFile::column_written(uint32_t column, uint64_t sync_stamp) {
   const std::lock_guard lock(mutex_);
   ++columns_[column].written;
-  if (columns_[column].sync_stamp == 0) columns_[column].sync_stamp = sync_stamp;
+  uint64_t& oldest = columns_[column].sync_stamp;
+  // Answers come in any order: the oldest stamp counts. Of two lives of the target, whichever is kept is foreign to one
+  // of them, which then takes every failure for ours.
+  const bool same_life = oldest >> 32 == sync_stamp >> 32;
+  if (oldest == 0 || (same_life && sync_stamp < oldest)) oldest = sync_stamp;
 }
 
 std::vector<OpenFile::UnsyncedColumn> OpenFile::unsynced_columns() const {

@@ -336,7 +336,8 @@ TEST_CASE("file table: a sync says since when its file has data that is not dura
   };
   CHECK(table.sync(file).status == StatusCode::kOk);
   CHECK(brought == 0);  // nothing of its own
-  write_at(5);
+  write_at(6);
+  write_at(5);  // begun before the other, answered after it
   write_at(6);
   broken = true;
   peer.sync_stamp = 7;

@@ -5,10 +5,10 @@
 namespace ibexfs {
 
 void PeerSessions::begin(const std::string& peer, const std::shared_ptr<Connection>& connection) {
-  connection->join(std::make_shared<PeerSession>(peer));
   std::shared_ptr<Connection> earlier;
   {
     const std::lock_guard lock(mutex_);
+    connection->join(std::make_shared<PeerSession>(peer));
     earlier = std::exchange(current_[peer], connection);
     if (earlier) earlier->session()->end();
   }
@@ -16,9 +16,9 @@ void PeerSessions::begin(const std::string& peer, const std::shared_ptr<Connecti
 }
 
 void PeerSessions::closed(const Connection& connection) {
+  const std::lock_guard lock(mutex_);
   const std::shared_ptr<PeerSession>& session = connection.session();
   if (!session) return;
-  const std::lock_guard lock(mutex_);
   const auto found = current_.find(session->peer());
   if (found != current_.end() && found->second.get() == &connection) current_.erase(found);
 }
