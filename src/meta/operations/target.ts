@@ -13,7 +13,7 @@ export function statisticsOf(state: MetaState): Response<'statistics'> {
   return { inodes, removalsPending: removals, filesOpen: state.opens.count, operations: state.operations };
 }
 
-export const statistics: Read<'statistics'> = statisticsOf;
+export const statistics: Read<'statistics'> = (state) => statisticsOf(state);
 
 export const giveBackLeases: Read<'giveBackLeases'> = (state, _request, { clientId }) => {
   state.leases.giveBack(clientId);
