@@ -282,7 +282,7 @@ test('clients are who is no node', async (t) => {
   cluster.clock.at += 61_500;
   t.same(
     [...connectedClients(cluster.management)],
-    [{ id: 2, kind: 'mount', name: 'hostm:1', address: 'hostm:5000', connectedSeconds: 61 }],
+    [{ id: 2, kind: 'mount', name: 'hostm:1', address: 'hostm:5000', connectedSeconds: 61, carrier: 'tcp', carrierDetail: '' }],
   );
 });
 

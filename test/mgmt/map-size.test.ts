@@ -85,7 +85,12 @@ test('10,000 targets on 500 nodes: a client of a real mgmtd has them all, and at
   const session = client.mgmtdSession;
   await until(() => client.map.targets.every((target) => target.reachability === 'offline'), 20_000);
   t.strictSame(plain(client.map), plain(mgmtd.management.map));
-  t.strictSame([...new Set(seen)], ['online 10000', 'probably-offline 10000', 'offline 10000'], 'never a part of a version');
+  // A slow client may see two changes as one; never a part of one.
+  t.strictSame(
+    [...new Set(seen)].filter((states) => states !== 'probably-offline 10000'),
+    ['online 10000', 'offline 10000'],
+    'never a part of a version',
+  );
   t.equal(client.mgmtdSession, session, 'on one session');
 });
 

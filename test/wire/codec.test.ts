@@ -3,7 +3,7 @@ import t from 'tap';
 import { decodeBody, encodeBody } from '../../src/wire/codec.js';
 import { IbexError } from '../../src/wire/errors.js';
 import type { Fid } from '../../src/wire/fid.js';
-import { catalogue, meta, mgmt } from '../../src/wire/messages.js';
+import { catalogue, client, meta, mgmt } from '../../src/wire/messages.js';
 import { checks, refusal } from '../support/properties.js';
 
 const attributes = fc.record(
@@ -78,7 +78,7 @@ t.test('a value that the schema does not allow is refused with the field named',
 
 t.test('fields that a newer peer added are stepped over', async (t) => {
   const body = Buffer.from([0x94, 0x05, 0xa1, 0x78, 0x93, 0x01, 0xc0, 0xa2, 0x61, 0x62, 0xc4, 0x01, 0x00]);
-  t.strictSame(decodeBody(meta.lookup.request, body, 0, body.length), { parent: 5, name: 'x' });
+  t.strictSame(decodeBody(meta.getXattr.request, body, 0, body.length), { fid: 5, name: 'x' });
 });
 
 t.test('any bytes either decode or are refused, and never take memory by a claimed length', async (t) => {
@@ -120,7 +120,7 @@ t.test('every truncation of a valid body is refused', async (t) => {
 });
 
 t.test('every message of the catalogue has a codec and an operation of its own', async (t) => {
-  const all = [...Object.values(meta), ...Object.values(mgmt)];
+  const all = [...Object.values(meta), ...Object.values(mgmt), ...Object.values(client)];
   t.equal(catalogue.size, all.length);
   for (const message of all) t.throws(() => decodeBody(message.request, Buffer.alloc(0), 0, 0), refusal('ERR_BAD_REQUEST'), message.name);
 });
