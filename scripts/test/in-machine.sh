@@ -1,13 +1,16 @@
-# Runs in the machine of test/rxe: in-machine.sh RESULTS NATIVE FILE...
-# The native tests of verbs in the build folder NATIVE ('' for none), then each compiled test file, one after another by itself:
+# Runs in the machine of test/rxe: in-machine.sh [COMMAND...] -- FILE...
+# The command, which runs the native tests of verbs, then each compiled test file, one after another by itself:
 # the tap command takes more than a minute to start where the processor is emulated. Standard output is TAP as tap's own,
 # a file's tests before the file. ROLE is the argument of a file that runs on two machines.
-results=$1 native=$2
-shift 2
+native=()
+while [ $# -gt 0 ] && [ "$1" != -- ]; do
+  native+=("$1")
+  shift
+done
+shift
 
-if [ -n "$native" ]; then
-  ctest --test-dir "$native" -R '^verbs' --output-on-failure --timeout 300 --output-junit "$results/native.xml" > /dev/shm/ctest 2>&1 ||
-    cat /dev/shm/ctest >&2
+if [ ${#native[@]} -gt 0 ]; then
+  "${native[@]}" > /dev/shm/native 2>&1 || cat /dev/shm/native >&2
 fi
 
 number=0

@@ -32,6 +32,12 @@ export async function configureNative(variant) {
   throw new SetupError(`cmake could not configure native/ (${variant}):\n${output.trimEnd()}`);
 }
 
+/** How ctest is run, wherever: by itself it keeps 1 KiB of what a test said, and doctest's counts are at the end. */
+export function ctestArguments(results) {
+  const whole = ['passed', 'failed'].flatMap((outcome) => [`--test-output-size-${outcome}`, String(2 ** 20)]);
+  return ['--output-on-failure', '--timeout', String(TEST_TIMEOUT_S), '--output-junit', results, ...whole];
+}
+
 /** Builds one variant: its folder, or undefined and the compiler's words on the terminal. */
 export async function buildTests(variant) {
   const folder = await configureNative(variant);
@@ -49,7 +55,7 @@ export async function testNative(variant) {
   if (folder === undefined) return { ...emptyCounts(), failed: 1, failures: [`${name} does not compile`] };
   const results = join(folder, 'results.xml');
   rmSync(results, { force: true });
-  const args = ['--test-dir', folder, '--output-on-failure', '-j', jobs, '--timeout', String(TEST_TIMEOUT_S), '--output-junit', results];
+  const args = ['--test-dir', folder, '-j', jobs, ...ctestArguments(results)];
   const test = await run('ctest', args);
   if (test.code !== 0) console.error(test.output.trimEnd());
   const counts = existsSync(results) ? countCtest(readFileSync(results, 'utf8'), name) : emptyCounts();

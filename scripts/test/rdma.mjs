@@ -7,7 +7,7 @@ import { removeAtExit } from '../../test/rxe/leftovers.mjs';
 import { runInMachine } from '../../test/rxe/machine.mjs';
 import { progress } from '../setup/process.mjs';
 import { addCounts, countCtest, countTap, emptyCounts } from './counts.mjs';
-import { buildTests } from './native.mjs';
+import { buildTests, ctestArguments } from './native.mjs';
 import { ensureTapPlugins, followTap } from './tap.mjs';
 
 const FILE_LIMIT_S = 600;
@@ -27,14 +27,8 @@ const environment = (more) => [
 async function testFiles({ folder, native, files, role, ...machine }) {
   const stdout = new PassThrough();
   const text = followTap(stdout);
-  const command = [
-    ...environment(role === undefined ? [] : [`ROLE=${role}`]),
-    'bash',
-    'scripts/test/in-machine.sh',
-    folder,
-    native,
-    ...files,
-  ];
+  const own = role === undefined ? [] : [`ROLE=${role}`];
+  const command = [...environment(own), 'bash', 'scripts/test/in-machine.sh', ...native, '--', ...files];
   const status = await runInMachine({ command, shares: [folder], timeLimitS: FILE_LIMIT_S * (files.length + 1), stdout, ...machine });
   stdout.end();
   const counts = countTap(await text);
@@ -58,17 +52,18 @@ async function withFolder(work) {
 }
 
 /** The native tests of verbs, where there are any and they are wanted, and TypeScript tests, in one machine. */
-export async function testInMachine({ native, files }) {
-  const build = native ? await buildTests('plain') : '';
+export async function testInMachine({ native: nativeWanted, files }) {
+  const build = nativeWanted ? await buildTests('plain') : '';
   if (build === undefined) return { ...emptyCounts(), failed: 1, failures: ['native/plain does not compile'] };
   const hasNative = build !== '' && existsSync(join(build, 'verbs_tests'));
   if (!hasNative && files.length === 0) return emptyCounts();
   progress(`${files.length} test files${hasNative ? ' and native tests' : ''} in a machine with an RDMA device`);
   await ensureTapPlugins();
   return await withFolder(async (folder) => {
-    const counts = await testFiles({ folder, native: hasNative ? build : '', files });
-    if (!hasNative) return counts;
     const results = join(folder, 'native.xml');
+    const native = hasNative ? ['ctest', '--test-dir', build, '-R', '^verbs', ...ctestArguments(results)] : [];
+    const counts = await testFiles({ folder, native, files });
+    if (!hasNative) return counts;
     const own = existsSync(results) ? countCtest(readFileSync(results, 'utf8'), 'native/verbs') : emptyCounts();
     if (own.passed + own.failed > 0) return addCounts(counts, own);
     return addCounts(counts, { ...emptyCounts(), failed: 1, failures: ['native/verbs (ran no test)'] });
@@ -84,7 +79,7 @@ export async function testOnTwoHosts(file) {
     const counts = emptyCounts();
     const runOn = async (host) => {
       const wire = { folder, host };
-      const own = await testFiles({ folder, native: '', files: [file], role: host, wire, memoryMiB: 2048, signal: stop.signal });
+      const own = await testFiles({ folder, native: [], files: [file], role: host, wire, memoryMiB: 2048, signal: stop.signal });
       addCounts(counts, own);
       if (own.failed > 0) setTimeout(() => stop.abort(), OTHER_HOST_MS).unref();
     };
