@@ -71,14 +71,14 @@ t.test('a cluster that requires RDMA carries everything over it', { ...needs('rd
   const before = await inUse();
   const cluster = await TestCluster.start(t, { settings: { ...quick, ...policies('require') } });
   const fileSystem = await client(cluster, 'require');
-  t.test('striped files of the library keep every byte', async (t) => {
+  await t.test('striped files of the library keep every byte', async (t) => {
     for (const bytes of [1, 5_000, 70_000, 3_000_001, 24 * 2 ** 20 + 17]) {
       const content = randomBytes(bytes);
       await fileSystem.writeFile(`/f${bytes}`, content);
       t.equal(sha256(await fileSystem.readFile(`/f${bytes}`)), sha256(content), `${bytes} bytes`);
     }
   });
-  t.test('a tree goes into a mount and out of it', async (t) => {
+  await t.test('a tree goes into a mount and out of it', async (t) => {
     const mount = await cluster.mount('mnt', '[rdma]\npolicy = "require"');
     const source = join(cluster.folder, 'source');
     await mkdir(join(source, 'deep/er'), { recursive: true });
@@ -95,7 +95,7 @@ t.test('a cluster that requires RDMA carries everything over it', { ...needs('rd
     t.match(status.clients.find(({ kind }) => kind === 'mount')?.carrierDetail, /rxe0 port 1, queue pair \d+, peer .*MTU/);
     await mount.stop();
   });
-  t.test('a client that may not use RDMA is refused with the reason', async (t) => {
+  await t.test('a client that may not use RDMA is refused with the reason', async (t) => {
     await t.rejects(client(cluster, 'off'), /rdma\.policy is "require"/);
   });
   await fileSystem.close();
@@ -139,7 +139,7 @@ t.test(
       for (const [i, content] of contents.entries())
         t.equal(sha256(await fileSystem.readFile(`${folder}/f${i}`)), sha256(content), `file ${i}`);
     };
-    t.test('kill -9', async (t) => {
+    await t.test('kill -9', async (t) => {
       await fileSystem.mkdir('/killed');
       const copied = copyAll('/killed');
       await pause(300);
@@ -149,7 +149,7 @@ t.test(
       await check(t, '/killed');
       t.ok(overRdmaAlone(await statusOnce(cluster, overRdmaAlone)), 'over RDMA again');
     });
-    t.test('port down', async (t) => {
+    await t.test('port down', async (t) => {
       await fileSystem.mkdir('/down');
       const copied = copyAll('/down');
       await pause(300);
