@@ -8,7 +8,7 @@ import { needs } from '../support/capabilities.js';
 
 const able = needs('root', 'fuse', 'cc');
 
-t.test('files, names, links, attributes', { ...able, timeout: 300_000 }, async (t) => {
+t.test('files, names, links, attributes', { ...able, timeout: 850_000 }, async (t) => {
   const cluster = await TestCluster.start(t);
   const mount = await cluster.mount();
   const at = (name: string): string => join(mount.path, name);
@@ -111,7 +111,7 @@ t.test('files, names, links, attributes', { ...able, timeout: 300_000 }, async (
     await file.close();
   });
 
-  t.test('a directory of 100,000 entries', { timeout: 240_000 }, async (t) => {
+  t.test('a directory of 100,000 entries', { timeout: 800_000 }, async (t) => {
     await fs.mkdir(at('many'));
     const program = join(cluster.folder, 'create_files');
     t.equal((await run('cc', ['-O2', '-o', program, new URL('../../../bench/native/create_files.c', import.meta.url).pathname])).code, 0);
