@@ -5,6 +5,7 @@ import { parseAddress } from '../config/units.js';
 import { rdmaDefaults } from '../net/carrier.js';
 import { Cluster } from '../net/cluster.js';
 import { Endpoint } from '../net/endpoint.js';
+import { runtimeDefaults } from '../net/runtime.js';
 import type { Address } from '../wire/cluster-map.js';
 import { IbexError } from '../wire/errors.js';
 import { readKeyFile } from '../wire/key.js';
@@ -34,7 +35,11 @@ export async function connect(options: ConnectOptions): Promise<FileSystem> {
     name: options.name ?? `${basename(process.argv[1] ?? 'node')}:${process.pid}`,
     logger,
     rdma: { ...rdmaDefaults, ...options.rdma },
-    runtime: { reactorThreads: options.reactorThreads ?? 1, bufferBytes: BUFFER_BYTES },
+    runtime: {
+      reactorThreads: options.reactorThreads ?? 1,
+      bufferBytes: BUFFER_BYTES,
+      ioTimeoutMs: options.requestTimeoutMs ?? runtimeDefaults.ioTimeoutMs,
+    },
   });
   let cluster: Cluster | undefined;
   const shutdown = async (): Promise<void> => {

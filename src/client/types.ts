@@ -27,6 +27,8 @@ export interface ConnectOptions {
   /** Receives warnings; silent by default. */
   readonly logger?: Logger;
   readonly signal?: AbortSignal;
+  /** How long reads and writes wait for a storage target that does nothing, in milliseconds; then EIO. Default 10,000. */
+  readonly requestTimeoutMs?: number;
   /** How long to look for a mgmtd that answers, in milliseconds. Default 10,000. */
   readonly connectTimeoutMs?: number;
 }

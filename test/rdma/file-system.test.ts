@@ -29,7 +29,7 @@ interface Status {
 }
 
 const quick = {
-  'mgmtd.heartbeat': 'interval = "300 ms"\nlost_session_after = "1 s"\nprobably_offline_after = "3 s"\noffline_after = "30 s"',
+  'mgmtd.heartbeat': 'interval = "300 ms"\nlost_session_after = "1 s"\nprobably_offline_after = "3 s"\noffline_after = "300 s"',
 };
 const policies = (policy: RdmaPolicy): Record<string, string> =>
   Object.fromEntries(['mgmtd', 'meta', 'storage'].map((kind) => [`${kind}.rdma`, `policy = "${policy}"`]));
@@ -62,7 +62,8 @@ const overRdmaAlone = ({ carriers, clients }: Status): boolean =>
   carriers.length === 4 && carriers.every(({ rdma, tcp }) => rdma > 0 && tcp === 0) && clients.every(({ carrier }) => carrier === 'rdma');
 
 function client(cluster: TestCluster, policy: RdmaPolicy): Promise<FileSystem> {
-  return connect({ mgmtd: cluster.address, keyFile: cluster.keyFile, rdma: { policy } });
+  // A daemon takes its time to start again where the processor is emulated.
+  return connect({ mgmtd: cluster.address, keyFile: cluster.keyFile, rdma: { policy }, requestTimeoutMs: 120_000 });
 }
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
@@ -153,7 +154,7 @@ t.test(
       await fileSystem.mkdir('/down');
       const copied = copyAll('/down');
       await pause(300);
-      await run('ip', ['link', 'set', 'd0', 'down']);
+      await run('ip', ['link', 'set', 'dummy0', 'down']);
       await copied;
       await check(t, '/down');
       const status = await statusOnce(cluster, ({ carriers }) => carriers.some(({ reason }) => reason.includes('down')));
@@ -161,7 +162,7 @@ t.test(
         status.carriers.some(({ reason }) => reason.includes('down')),
         JSON.stringify(status.carriers),
       );
-      await run('ip', ['link', 'set', 'd0', 'up']);
+      await run('ip', ['link', 'set', 'dummy0', 'up']);
     });
     await fileSystem.close();
     await cluster.stop();
