@@ -1,7 +1,8 @@
 /** What fails: by whom it is noticed, what the error says, and what still works afterwards. */
 import t from 'tap';
 import { openDevice, type QueuePair, remoteSlice } from '../../src/rdma/index.js';
-import { allRights, deviceTest, errorOf, filled, makePair, needsDevice } from './support.js';
+import { needs } from '../support/capabilities.js';
+import { allRights, deviceTest, errorOf, filled, makePair } from './support.js';
 
 deviceTest(t, 'a wrong key fails the operation with all that is known, and the queue pair with it', async (t) => {
   const { left, right, device } = makePair(t);
@@ -204,6 +205,6 @@ deviceTest(t, 'a completion queue that has no entries left refuses queue pairs',
   domain.createQueuePair(queue, { ...allRights, sendDepth: 16, receiveDepth: 16 });
 });
 
-t.test('ports and devices that there are not', needsDevice(), async (t) => {
+t.test('ports and devices that there are not', needs('rdma'), async (t) => {
   t.throws(() => openDevice('nonesuch0'), { code: 'ERR_RDMA_UNAVAILABLE', message: /no RDMA device nonesuch0/ });
 });

@@ -7,7 +7,8 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import t from 'tap';
-import { collectGarbage, deviceTest, errorOf, expectNothingLeft, filled, makePair, needsDevice, sameBytes } from './support.js';
+import { needs } from '../support/capabilities.js';
+import { collectGarbage, deviceTest, errorOf, expectNothingLeft, filled, makePair, sameBytes } from './support.js';
 
 const busy = fileURLToPath(new URL('./busy.js', import.meta.url));
 const LIMIT_MS = 60_000;
@@ -106,7 +107,7 @@ async function runBusy(end: string): Promise<{ code: number | null; signal: stri
 
 t.test(
   'a process that exits, throws or just ends in the middle of operations ends cleanly',
-  { ...needsDevice(), timeout: 300_000 },
+  { ...needs('rdma'), timeout: 300_000 },
   async (t) => {
     t.match(await runBusy('exit'), { code: 7, signal: null, stderr: '' });
     t.match(await runBusy('throw'), { code: 1, signal: null, stderr: /thrown in the middle/ });
@@ -117,7 +118,7 @@ t.test(
 
 t.test(
   'workers that are terminated, exit or throw in the middle of operations leave nothing',
-  { ...needsDevice(), timeout: 300_000 },
+  { ...needs('rdma'), timeout: 300_000 },
   async (t) => {
     for (const end of ['terminate', 'exit', 'throw', 'terminate']) {
       const worker = new Worker(busy, { argv: [end], execArgv: [] });

@@ -1,5 +1,4 @@
 /** Two queue pairs of this process, connected with each other, and the count of what must be gone after each test. */
-import { existsSync, readdirSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -16,24 +15,13 @@ import {
   type QueuePair,
   type QueuePairOptions,
 } from '../../src/rdma/index.js';
+import { needs } from '../support/capabilities.js';
 
 const RELEASED_MS = 10_000;
 
 setFlagsFromString('--expose-gc');
 /** Collects garbage now. */
 export const collectGarbage = runInNewContext('gc') as () => void;
-
-function hasDevice(): boolean {
-  const folder = '/sys/class/infiniband';
-  return existsSync(folder) && readdirSync(folder).length > 0;
-}
-
-/** Options of a test that needs an RDMA device; where IBEXFS_REQUIRE_RDMA says that there must be one, its absence fails. */
-export function needsDevice(): { skip: string } | Record<string, never> {
-  if (hasDevice()) return {};
-  if (process.env['IBEXFS_REQUIRE_RDMA'] === '1') throw new Error('there is no RDMA device');
-  return { skip: 'no RDMA device: see npm run test:rdma' };
-}
 
 export const allRights = { remoteRead: true, remoteWrite: true, remoteAtomic: true } as const;
 /** Enough for every test; with it each of two sides has half a page to spare. */
@@ -103,7 +91,7 @@ export async function expectNothingLeft(t: Test): Promise<void> {
 
 /** Runs a test and then checks that it left nothing. */
 export function deviceTest(t: Test, name: string, body: (t: Test) => Promise<void>): void {
-  t.test(name, { ...needsDevice(), timeout: 120_000 }, async (outer) => {
+  t.test(name, { ...needs('rdma'), timeout: 120_000 }, async (outer) => {
     await outer.test('body', body);
     await expectNothingLeft(outer);
   });
