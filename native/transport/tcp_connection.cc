@@ -61,8 +61,23 @@ void TcpConnection::start_accepted(uint32_t listener, Admission::Ticket ticket) 
 }
 
 void TcpConnection::begin(uint32_t epoll_events) {
-  const Status status = reactor_.watch(socket_.get(), epoll_events, [me = self()](uint32_t events) { me->on_ready(events); });
+  std::shared_ptr<TcpConnection> watched(this, [me = self()](TcpConnection*) { me->abandon(); });
+  const Status status =
+      reactor_.watch(socket_.get(), epoll_events, [me = std::move(watched)](uint32_t events) { me->on_ready(events); });
   if (!status.ok()) fail(status);
+}
+
+// The reactor has let go of us. When it went while we were open, nobody is left to be told; but what waits here to be
+// sent, or to be filled, may hold us (a request holds the connection that it came by), and would for ever.
+void TcpConnection::abandon() {
+  std::vector<OutgoingFrame> dropped;
+  {
+    const Lock lock(mutex_);
+    if (state_ == State::kClosed) return;
+    state_ = State::kClosed;
+    queue_.take_all(dropped);
+  }
+  data_context_.reset();
 }
 
 void TcpConnection::on_ready(uint32_t epoll_events) {

@@ -90,6 +90,7 @@ class TcpConnection final : public Connection {
 
   // Life (tcp_connection.cc), driving thread.
   void begin(uint32_t epoll_events);
+  void abandon();
   void on_ready(uint32_t epoll_events);
   void on_connect_done();
   void note_socket_error();
