@@ -27,6 +27,12 @@ class EventSink {
   // false when there is no room. Any thread.
   virtual bool push(wire::EventKind kind, void* record, size_t record_bytes, std::initializer_list<Bytes> tails) = 0;
 
+  // The same for what nobody waits for: whoever reads the records is not woken for it, and sees it with the next
+  // that it is woken for, or a few milliseconds later.
+  virtual bool push_unhurried(wire::EventKind kind, void* record, size_t record_bytes, std::initializer_list<Bytes> tails) {
+    return push(kind, record, record_bytes, tails);
+  }
+
   // Calls `retry` once, on an unspecified thread, when room has been made. A producer whose push failed
   // registers, then pushes once more, so that no wake-up is lost.
   virtual void when_room(std::function<void()> retry) = 0;

@@ -10,9 +10,19 @@ namespace {
 // A wake-up that gets lost costs this much, no more.
 constexpr std::chrono::milliseconds kRecheck{100};
 
+// What no program waits for.
+bool is_unhurried(wire::FuseOperation operation) {
+  return operation == wire::FuseOperation::kRelease || operation == wire::FuseOperation::kReleasedir ||
+         operation == wire::FuseOperation::kForget;
+}
+
 }  // namespace
 
 bool EventOutbox::try_push(NameRequest& request) {
+  if (is_unhurried(static_cast<wire::FuseOperation>(request.event.operation))) {
+    return sink_.push_unhurried(wire::EventKind::kFuseRequest, &request.event, sizeof(request.event),
+                                {request.name, request.second});
+  }
   return sink_.push(wire::EventKind::kFuseRequest, request.event, {request.name, request.second});
 }
 

@@ -28,7 +28,7 @@
 //              writes have reached the targets before.
 // create       node: parent; name; flags: O_*; mode; umask; valid: 1 = clear set-id bits    create (handle: HandleId)
 // statfs       -                                                                            statfs
-// release      handle; flags: O_*; valid: 1 = flush too. Pending writes are on the targets.  error (0)
+// release      handle; flags: O_*; valid: 1 = flush too. Pending writes are on the targets.  none (unique 0)
 // flush        handle; owner: 0; dataError. Pending writes are on the targets; not sent     error (0, or dataError)
 //              for a file that is clean (native code answers it).
 // fsync        handle; flags: 1 = data only; dataError. The chunks are durable.             error (0, or dataError)
@@ -40,7 +40,7 @@
 // opendir      flags: O_*                                                                   open (handle: any number)
 // readdir      handle; offset: cookie to go on from, 0: start; size: bytes of answer        directory
 // readdirplus  same, entries with attributes (an entry with node 0 has none)                directory
-// releasedir   handle; flags                                                                error (0)
+// releasedir   handle; flags                                                                none (unique 0)
 // clang-format on
 //
 // Any request may be answered by kind error with a positive errno. A directory answer may hold more records

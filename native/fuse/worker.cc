@@ -144,8 +144,13 @@ void FuseWorker::name_request(const RequestOrigin& origin, const fuse_in_header&
       if (core_->files.clean(request.event.handle)) return core_->answer(origin, 0);
       return after_data(origin, header.opcode, request);
     case FUSE_FSYNC:
-    case FUSE_RELEASE:
       return after_data(origin, header.opcode, request);
+    case FUSE_RELEASE:
+      core_->answer(origin, 0);  // nobody waits for what follows
+      return after_data({}, header.opcode, request);
+    case FUSE_RELEASEDIR:
+      core_->answer(origin, 0);
+      return hand_over({}, header.opcode, request);
     case FUSE_SETATTR:
       if ((request.event.valid & FATTR_SIZE) != 0) return after_data(origin, header.opcode, request);
       break;

@@ -1,10 +1,18 @@
 #include "runtime/core.h"
 
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <future>
 
 namespace ibexfs {
 
 namespace {
+
+// How long a record that nobody waits for may lie in the ring while JavaScript sleeps.
+constexpr long kUnhurriedNs = 5'000'000;
 
 // Runs `work` on a reactor's driving thread and waits for it.
 Status run_on(Reactor& reactor, std::function<Status()> work) {
@@ -17,7 +25,7 @@ Status run_on(Reactor& reactor, std::function<Status()> work) {
 
 Core::Core(const CoreOptions& options, std::function<void()> wake)
     : options_(options),
-      ring_(std::make_shared<EventRing>(options.event_ring_bytes, std::move(wake))),
+      ring_(std::make_shared<EventRing>(options.event_ring_bytes, std::move(wake), [this] { look_soon(); })),
       pool_(std::make_shared<BufferPool>(options.buffer_bytes)),
       commands_(new uint8_t[options.command_bytes]),
       connections_(*ring_) {}
@@ -32,6 +40,7 @@ Status Core::start() {
   Result<std::unique_ptr<Reactor>> loop = Reactor::create();
   if (!loop.ok()) return loop.status();
   loop_ = loop.take();
+  if (Status status = watch_unhurried(); !status.ok()) return status;
   for (uint32_t i = 0; i < options_.reactor_threads; i++) {
     Result<std::unique_ptr<Reactor>> reactor = Reactor::create();
     if (!reactor.ok()) return reactor.status();
@@ -48,6 +57,23 @@ Status Core::start() {
   rdma_ = std::make_unique<Rdma>(options_.rdma, pool_, connections_, *ring_, *loop_);
   memories_.emplace(0, RegisteredMemory{pool_->arena(), pool_->arena_bytes(), pool_});
   return {};
+}
+
+Status Core::watch_unhurried() {
+  unhurried_timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!unhurried_timer_) return Status::from_errno(errno, "timerfd_create");
+  return loop_->watch(unhurried_timer_.get(), EPOLLIN, [this](uint32_t) {
+    uint64_t count;
+    (void)!read(unhurried_timer_.get(), &count, sizeof(count));
+    unhurried_timer_runs_ = false;
+    ring_->look_again();
+  });
+}
+
+void Core::look_soon() {
+  if (unhurried_timer_runs_.exchange(true)) return;
+  const itimerspec when{{}, {0, kUnhurriedNs}};
+  timerfd_settime(unhurried_timer_.get(), 0, &when, nullptr);
 }
 
 Core::~Core() {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/buffer_pool.h"
+#include "base/unique_fd.h"
 #include "chunks/chunk_server.h"
 #include "fuse/session.h"
 #include "runtime/event_ring.h"
@@ -88,6 +89,8 @@ class Core {
  private:
   Core(const CoreOptions& options, std::function<void()> wake);
   Status start();
+  Status watch_unhurried();
+  void look_soon();
   Status serve_chunks();
   void send_frame(const uint8_t* record, Bytes tail);
   void close_connection(const uint8_t* record, Bytes tail);
@@ -99,6 +102,8 @@ class Core {
 
   const CoreOptions options_;
   std::shared_ptr<EventRing> ring_;
+  UniqueFd unhurried_timer_;  // of the loop; fires a little after an unhurried record
+  std::atomic<bool> unhurried_timer_runs_{false};
   std::shared_ptr<BufferPool> pool_;
   std::shared_ptr<uint8_t[]> commands_;
   ConnectionTable connections_;

@@ -20,7 +20,8 @@ wire::RingRecord header(wire::EventKind kind, size_t length) {
 
 }  // namespace
 
-EventRing::EventRing(size_t capacity_bytes, std::function<void()> wake) : capacity_(capacity_bytes), wake_(std::move(wake)) {
+EventRing::EventRing(size_t capacity_bytes, std::function<void()> wake, std::function<void()> wake_soon)
+    : capacity_(capacity_bytes), wake_(std::move(wake)), wake_soon_(std::move(wake_soon)) {
   void* memory = mmap(nullptr, memory_bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
     std::fprintf(stderr, "ibexfs: no memory for an event ring of %zu bytes\n", capacity_);
@@ -68,16 +69,27 @@ void EventRing::wake_if_asleep() {
   if (control_->sleeps.load() != 0 && control_->sleeps.exchange(0) != 0) wake_();
 }
 
+bool EventRing::append(wire::EventKind kind, const void* record, size_t record_bytes, std::initializer_list<Bytes> tails) {
+  std::lock_guard lock(mutex_);
+  if (kept_.empty() && append_locked(kind, record, record_bytes, tails)) return true;
+  control_->wanted.store(1);
+  return false;
+}
+
 bool EventRing::push(wire::EventKind kind, void* record, size_t record_bytes, std::initializer_list<Bytes> tails) {
-  {
-    std::lock_guard lock(mutex_);
-    if (!kept_.empty() || !append_locked(kind, record, record_bytes, tails)) {
-      control_->wanted.store(1);
-      return false;
-    }
-  }
+  if (!append(kind, record, record_bytes, tails)) return false;
   wake_if_asleep();
   return true;
+}
+
+bool EventRing::push_unhurried(wire::EventKind kind, void* record, size_t record_bytes, std::initializer_list<Bytes> tails) {
+  if (!append(kind, record, record_bytes, tails)) return false;
+  if (control_->sleeps.load() != 0) wake_soon_();
+  return true;
+}
+
+void EventRing::look_again() {
+  if (!empty()) wake_if_asleep();
 }
 
 void EventRing::push_or_keep(wire::EventKind kind, void* record, size_t record_bytes, std::initializer_list<Bytes> tails) {

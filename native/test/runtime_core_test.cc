@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <filesystem>
 #include <string>
@@ -87,6 +88,19 @@ class RefusingPort {
 };
 
 }  // namespace
+
+TEST_CASE("a record that nobody waits for is seen soon, also when nothing else happens") {
+  std::atomic<int> wakes{0};
+  auto core = Core::create(small_options(0), [&] { wakes++; }).take();
+  wire::LogEvent event;
+  REQUIRE(core->ring().push_unhurried(wire::EventKind::kLog, &event, sizeof(event), {}));
+  CHECK(wakes == 0);
+  CHECK(wait_until([&] {
+    core->loop().run_once(10);
+    return wakes == 1;
+  }));
+  CHECK(take_events(*core, wire::EventKind::kLog) == 1);
+}
 
 TEST_CASE("core: starts, serves, connects and closes in every order") {
   for (const uint32_t threads : {0U, 2U}) {

@@ -70,7 +70,8 @@ TEST_CASE("event ring: several producers and a slow consumer lose nothing and ke
   constexpr uint32_t kProducers = 3;
   constexpr uint32_t kRecords = 3000;
   std::atomic<uint32_t> wakes{0};
-  EventRing ring(kCapacity, [&] { wakes++; });
+  EventRing ring(
+      kCapacity, [&] { wakes++; }, [] {});
   Consumer consumer(ring, kCapacity);
   std::atomic<uint32_t> finished{0};
   std::vector<std::thread> producers;
@@ -122,7 +123,8 @@ TEST_CASE("event ring: several producers and a slow consumer lose nothing and ke
 
 TEST_CASE("event ring: records that are kept come in order, and nobody overtakes them") {
   constexpr size_t kCapacity = 1024;
-  EventRing ring(kCapacity, [] {});
+  EventRing ring(
+      kCapacity, [] {}, [] {});
   Consumer consumer(ring, kCapacity);
   uint32_t pushed = 0;
   for (; pushed < 200; pushed++) {
@@ -155,7 +157,8 @@ TEST_CASE("event ring: records that are kept come in order, and nobody overtakes
 
 TEST_CASE("event ring: a record of any length fits behind padding, byte for byte") {
   constexpr size_t kCapacity = 1024;
-  EventRing ring(kCapacity, [] {});
+  EventRing ring(
+      kCapacity, [] {}, [] {});
   Consumer consumer(ring, kCapacity);
   std::vector<uint8_t> text(500);
   for (size_t round = 0; round < 2000; round++) {
@@ -173,7 +176,8 @@ TEST_CASE("event ring: a record of any length fits behind padding, byte for byte
 
 TEST_CASE("event ring: a wake-up is sent for the first record after the consumer slept, and only for it") {
   std::atomic<int> wakes{0};
-  EventRing ring(1024, [&] { wakes++; });
+  EventRing ring(
+      1024, [&] { wakes++; }, [] {});
   Consumer consumer(ring, 1024);
   auto event = log_record(0);
   for (int i = 0; i < 3; i++) CHECK(ring.push(wire::EventKind::kLog, event));
@@ -182,4 +186,29 @@ TEST_CASE("event ring: a wake-up is sent for the first record after the consumer
   consumer.sleep();
   for (int i = 0; i < 3; i++) CHECK(ring.push(wire::EventKind::kLog, event));
   CHECK(wakes == 2);
+}
+
+TEST_CASE("event ring: an unhurried record wakes nobody until it is looked for, or comes along with another") {
+  int wakes = 0;
+  int wanted_soon = 0;
+  EventRing ring(
+      1024, [&] { wakes++; }, [&] { wanted_soon++; });
+  Consumer consumer(ring, 1024);
+  auto event = log_record(0);
+  const auto push_unhurried = [&] { return ring.push_unhurried(wire::EventKind::kLog, &event, sizeof(event), {}); };
+  ring.look_again();
+  CHECK(wakes == 0);  // nothing is there
+  CHECK(push_unhurried());
+  CHECK(wakes == 0);
+  CHECK(wanted_soon == 1);
+  ring.look_again();
+  CHECK(wakes == 1);
+  CHECK(push_unhurried());
+  CHECK(wanted_soon == 1);  // it is awake and sees it anyway
+  CHECK(consumer.drain(10, [](wire::EventKind, const uint8_t*) {}) == 2);
+  consumer.sleep();
+  CHECK(push_unhurried());
+  CHECK(ring.push(wire::EventKind::kLog, event));
+  CHECK(wakes == 2);
+  CHECK(consumer.drain(10, [](wire::EventKind, const uint8_t*) {}) == 2);
 }

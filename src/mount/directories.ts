@@ -81,7 +81,6 @@ export function directoryOperations(context: MountContext): Operations {
     [FuseOperation.readdirplus]: (request) => read(request, true),
     [FuseOperation.releasedir]: (request) => {
       open.delete(request.handle);
-      replies.done(request);
       return undefined;
     },
     [FuseOperation.fsyncdir]: (request) => {

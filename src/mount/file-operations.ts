@@ -111,8 +111,7 @@ export function fileOperations(context: MountContext): Operations {
   };
 
   const release = async (request: FuseRequestEvent): Promise<void> => {
-    // Nobody waits for a release; what fails below can only be logged.
-    replies.done(request);
+    // The kernel has its answer, nobody waits for a release: what fails here can only be logged.
     const file = files.get(request.node as Fid);
     if (file === undefined) return;
     const what = { inode: request.node, errno: request.dataError };
