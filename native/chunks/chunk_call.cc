@@ -63,10 +63,15 @@ bool ChunkCall::changes_chunk() const {
          request_.operation == wire::ChunkOperation::kRemove;
 }
 
-std::optional<ChunkFile::Gate> ChunkCall::gate() const {
-  if (changes_chunk()) return ChunkFile::Gate::kChanges;
-  if (request_.operation == wire::ChunkOperation::kSync) return ChunkFile::Gate::kSyncs;
-  return std::nullopt;
+bool ChunkCall::take_turn() {
+  const bool is_sync = request_.operation == wire::ChunkOperation::kSync;
+  if (!is_sync && !changes_chunk()) return true;
+  ticket_.begin = request_.offset;
+  ticket_.end = request_.offset + request_.length;
+  ticket_.mode = request_.operation == wire::ChunkOperation::kWrite ? write_mode() : ChunkGate::Mode::kExclusive;
+  // Set before the chunk has it: another reactor may wake it at once.
+  self_ = shared_from_this();
+  return is_sync ? file_->enter_sync(&ticket_) : file_->enter(&ticket_);
 }
 
 void ChunkCall::start() {
@@ -78,24 +83,17 @@ void ChunkCall::start() {
   handler_.call_started();
   target_->begin(request_.operation);
   file_ = core_->files.pin(target_->store(), request_.name);
-  if (const auto gated = gate()) {
-    ticket_.begin = request_.offset;
-    ticket_.end = request_.offset + request_.length;
-    ticket_.mode = request_.operation == wire::ChunkOperation::kWrite ? write_mode() : ChunkGate::Mode::kExclusive;
-    // Set before the gate has it: another reactor may open the gate at once.
-    self_ = shared_from_this();
-    if (!file_->enter(*gated, &ticket_)) return;
-    const std::shared_ptr<ChunkCall> self = std::move(self_);
-    run();
-    return;
-  }
+  if (!take_turn()) return;
+  const std::shared_ptr<ChunkCall> self = std::move(self_);
   run();
 }
 
 void ChunkCall::run() {
   step_ = Step::kDisk;
   // At the gate by now: a later change of the same client waits behind this one, or has ended its session before.
-  if (peer_->is_closed()) return complete(-ECANCELED);
+  // A sync that others share runs for them.
+  if (peer_->is_closed() && !(request_.operation == wire::ChunkOperation::kSync && ticket_.next != nullptr))
+    return complete(-ECANCELED);
   // Before the first byte: what fails from here on may have been this write's.
   if (request_.operation == wire::ChunkOperation::kWrite) sync_stamp_ = target_->sync_failures().stamp();
   switch (request_.operation) {
@@ -141,7 +139,8 @@ int64_t ChunkCall::call() {
 
 void ChunkCall::finish(int64_t result) {
   const std::shared_ptr<ChunkCall> self = std::move(self_);
-  if (step_ == Step::kGate) return run();
+  if (step_ == Step::kTurn) return run();
+  if (step_ == Step::kServed) return answer_sync();
   if (request_.operation == wire::ChunkOperation::kWrite) return finish_write(result);
   if (request_.operation == wire::ChunkOperation::kSync) return finish_sync(result);
   if (request_.operation == wire::ChunkOperation::kRead) return finish_read(result);
@@ -157,7 +156,7 @@ void ChunkCall::complete(int64_t result) {
 }
 
 void ChunkCall::leave_gate() {
-  ChunkGate::Ticket* next = file_->leave(*gate(), &ticket_);
+  ChunkGate::Ticket* next = file_->leave(&ticket_);
   while (next != nullptr) {
     ChunkCall* admitted = static_cast<GateTicket*>(next)->call;
     next = next->next;  // read first: the call may be gone once it is awake

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 
 #include "base/buffer_pool.h"
 #include "chunks/chunk_core.h"
@@ -38,12 +37,13 @@ class ChunkCall final : public DiskJob, public std::enable_shared_from_this<Chun
   struct GateTicket : ChunkGate::Ticket {
     ChunkCall* call = nullptr;
   };
-  // Where finish() finds the call: its turn at the gate has come, its (first) disk work is done, or its second.
-  enum class Step : uint8_t { kGate, kDisk, kSecond };
+  // Where finish() finds the call: its turn has come, its (first) disk work is done, or its second, or another sync
+  // has done its work.
+  enum class Step : uint8_t { kTurn, kDisk, kSecond, kServed };
 
   bool changes_chunk() const;
-  // The gate it passes; nullopt: none, it runs beside everything.
-  std::optional<ChunkFile::Gate> gate() const;
+  // True: its turn is now. False: another call will wake it.
+  bool take_turn();
   void run();
   void submit(DiskJob::Kind kind);
   void complete(int64_t result);
@@ -77,6 +77,8 @@ class ChunkCall final : public DiskJob, public std::enable_shared_from_this<Chun
   void finish_sync(int64_t result);
   int64_t sync_blocking();
   void complete_sync(int64_t result);
+  void judge_sync(int64_t result, bool is_own);
+  void answer_sync();
   int64_t stat_blocking();
   int64_t truncate_blocking();
   int64_t remove_blocking();
@@ -94,14 +96,15 @@ class ChunkCall final : public DiskJob, public std::enable_shared_from_this<Chun
   ChunkPin file_;
   std::shared_ptr<ChunkDescriptors> descriptors_;  // that the disk work in flight uses
   GateTicket ticket_;
-  Step step_ = Step::kGate;
+  Step step_ = Step::kTurn;
   Buffer buffer_;
   std::shared_ptr<PipeSlice> pipe_;
   bool direct_read_ = false;
   size_t read_bytes_ = 0;  // in buffer_, before the engine's part
   ReadAhead ahead_;
   ChunkAttributes attributes_;
-  uint64_t sync_stamp_ = 0;  // for the answer
+  uint64_t sync_stamp_ = 0;                   // for the answer
+  StatusCode sync_status_ = StatusCode::kOk;  // for the answer of a sync
 };
 
 }  // namespace ibexfs

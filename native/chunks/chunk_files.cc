@@ -86,14 +86,24 @@ bool ChunkFile::was_unlinked_behind(const std::shared_ptr<ChunkDescriptors>& des
   return this->descriptors() == descriptors && fstat(descriptors->cached.get(), &attributes) == 0 && attributes.st_nlink == 0;
 }
 
-bool ChunkFile::enter(Gate which, ChunkGate::Ticket* ticket) {
+bool ChunkFile::enter(ChunkGate::Ticket* ticket) {
   const std::lock_guard lock(mutex_);
-  return (which == Gate::kSyncs ? syncs_ : changes_).enter(ticket);
+  return changes_.enter(ticket);
 }
 
-ChunkGate::Ticket* ChunkFile::leave(Gate which, ChunkGate::Ticket* ticket) {
+ChunkGate::Ticket* ChunkFile::leave(ChunkGate::Ticket* ticket) {
   const std::lock_guard lock(mutex_);
-  return (which == Gate::kSyncs ? syncs_ : changes_).leave(ticket);
+  return changes_.leave(ticket);
+}
+
+bool ChunkFile::enter_sync(SyncTurns::Ticket* ticket) {
+  const std::lock_guard lock(mutex_);
+  return syncs_.enter(ticket);
+}
+
+SyncTurns::Ticket* ChunkFile::leave_sync() {
+  const std::lock_guard lock(mutex_);
+  return syncs_.leave();
 }
 
 bool ChunkFile::is_first_read(uint64_t offset, uint64_t length, std::chrono::steady_clock::time_point now) {

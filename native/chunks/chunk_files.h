@@ -16,6 +16,7 @@
 #include "chunks/chunk_gate.h"
 #include "chunks/chunk_name.h"
 #include "chunks/chunk_store.h"
+#include "chunks/sync_turns.h"
 
 namespace ibexfs {
 
@@ -61,11 +62,11 @@ class ChunkFile {
   // The open file has no name any more, and it was not remove() that took it.
   bool was_unlinked_behind(const std::shared_ptr<ChunkDescriptors>& descriptors);
 
-  // Changes have a gate, and syncs one of their own: the kernel tells a failure to one of several that run at a
-  // time, so the others must not be judged before it.
-  enum class Gate : uint8_t { kChanges, kSyncs };
-  bool enter(Gate which, ChunkGate::Ticket* ticket);
-  ChunkGate::Ticket* leave(Gate which, ChunkGate::Ticket* ticket);
+  // The order of changes (ChunkGate) and, apart from it, of syncs (SyncTurns).
+  bool enter(ChunkGate::Ticket* ticket);
+  ChunkGate::Ticket* leave(ChunkGate::Ticket* ticket);
+  bool enter_sync(SyncTurns::Ticket* ticket);
+  SyncTurns::Ticket* leave_sync();
 
   // Whether nobody has read this range past the page cache lately; from now on somebody has. Ranges that are
   // read again soon are shared by several readers and worth a place in the page cache.
@@ -84,7 +85,7 @@ class ChunkFile {
   mutable std::mutex mutex_;  // guards the members below; never held across a system call
   std::shared_ptr<ChunkDescriptors> descriptors_;
   ChunkGate changes_;
-  ChunkGate syncs_;
+  SyncTurns syncs_;
   uint64_t read_expected_ = 0;
   uint64_t read_ahead_end_ = 0;
   uint32_t read_streak_ = 0;

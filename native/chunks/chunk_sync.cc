@@ -40,17 +40,37 @@ void ChunkCall::finish_sync(int64_t result) {
   submit(Kind::kCall);
 }
 
+// What came out is true for all who share this sync, and each is judged before the next one begins.
 void ChunkCall::complete_sync(int64_t result) {
-  if (result == -ECANCELED) {
-    leave_gate();
-    return fail(ECANCELED);
+  if (result < 0 && result != -ECANCELED) target_->report_fault(static_cast<int>(-result), "sync", request_.name);
+  judge_sync(result, true);
+  for (SyncTurns::Ticket* shared = ticket_.next; shared != nullptr; shared = shared->next)
+    static_cast<GateTicket*>(shared)->call->judge_sync(result, false);
+  if (SyncTurns::Ticket* next = file_->leave_sync()) {
+    ChunkCall* admitted = static_cast<GateTicket*>(next)->call;
+    admitted->handler_.engine().wake(admitted);
   }
-  const SyncFailures::Verdict verdict = target_->sync_failures().judge(request_.name, request_.sync_stamp, result < 0);
+  for (SyncTurns::Ticket* shared = ticket_.next; shared != nullptr;) {
+    ChunkCall* served = static_cast<GateTicket*>(shared)->call;
+    shared = shared->next;  // read first: the call may be gone once it is awake
+    served->step_ = Step::kServed;
+    served->handler_.engine().wake(served);
+  }
+  answer_sync();
+}
+
+// The failure of a sync that several share is one failure.
+void ChunkCall::judge_sync(int64_t result, bool is_own) {
+  sync_status_ = result < 0 ? status_of_errno(static_cast<int>(-result)) : StatusCode::kOk;
+  if (result == -ECANCELED) return;
+  const SyncFailures::Verdict verdict = target_->sync_failures().judge(request_.name, request_.sync_stamp, is_own && result < 0);
   sync_stamp_ = verdict.stamp;
-  leave_gate();
-  if (result < 0) return fail(static_cast<int>(-result));
-  // Another's sync has met it and reported the fault.
-  answer(verdict.failed ? StatusCode::kIoError : StatusCode::kOk, 0, {});
+  // An earlier sync has met it and reported the fault.
+  if (result >= 0 && verdict.failed) sync_status_ = StatusCode::kIoError;
+}
+
+void ChunkCall::answer_sync() {
+  answer(sync_status_, 0, {});
 }
 
 // Data first, then the entries that lead to it.

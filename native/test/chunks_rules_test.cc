@@ -11,6 +11,7 @@
 #include "chunks/chunk_request.h"
 #include "chunks/chunk_target.h"
 #include "chunks/sync_failures.h"
+#include "chunks/sync_turns.h"
 #include "test/support.h"
 
 using namespace ibexfs;
@@ -150,6 +151,26 @@ TEST_CASE("the gate keeps truncation alone, and direct writes apart from cached 
   CHECK(cut.next == nullptr);
   CHECK(gate.leave(&cut) == &after);
   CHECK(gate.leave(&after) == nullptr);
+}
+
+TEST_CASE("syncs that come while one runs share the next, and those that come then the one after") {
+  SyncTurns turns;
+  SyncTurns::Ticket first;
+  SyncTurns::Ticket second;
+  SyncTurns::Ticket third;
+  SyncTurns::Ticket later;
+  CHECK(turns.enter(&first));
+  CHECK(first.next == nullptr);
+  CHECK_FALSE(turns.enter(&second));
+  CHECK_FALSE(turns.enter(&third));
+  CHECK(turns.leave() == &second);
+  CHECK(second.next == &third);
+  CHECK(third.next == nullptr);
+  CHECK_FALSE(turns.enter(&later));
+  CHECK(turns.leave() == &later);
+  CHECK(later.next == nullptr);
+  CHECK(turns.leave() == nullptr);
+  CHECK(turns.enter(&first));
 }
 
 TEST_CASE("a range that is read again within seconds is no first read") {
