@@ -47,18 +47,20 @@ void KnownFacts::forget(uint64_t node) {
 void KnownFacts::drop_names(Inode& known) {
   names_ -= known.names.size();
   known.names.clear();
-  known.names_known = false;
+  if (known.named) named_by_age_.erase(*known.named);
+  known.named.reset();
 }
 
-void KnownFacts::tell_names(Inode& known, uint32_t facts, std::string_view name, Clock::time_point until) {
+void KnownFacts::tell_names(uint64_t node, Inode& known, uint32_t facts, std::string_view name, Clock::time_point until) {
   if ((facts & bit(wire::FuseFact::kEmpty)) != 0) {
     drop_names(known);
-    known.names_known = true;
+    known.named = named_by_age_.insert(named_by_age_.end(), node);
   }
-  if (!known.names_known) return;  // forgotten here meanwhile, for want of room
+  if (!known.named) return;  // forgotten here meanwhile, for want of room
+  named_by_age_.splice(named_by_age_.end(), named_by_age_, *known.named);
   if (!name.empty()) names_ += known.names.insert(hash_of(name)).second ? 1 : 0;
   known.names_until = until;
-  if (names_ > limits_.names_max) drop_names(known);
+  while (names_ > limits_.names_max) drop_names(inodes_.at(named_by_age_.front()));
 }
 
 void KnownFacts::tell(const wire::FuseFactsCommand& command, std::string_view name) {
@@ -74,7 +76,7 @@ void KnownFacts::tell(const wire::FuseFactsCommand& command, std::string_view na
   }
   if ((command.facts & bit(wire::FuseFact::kNoXattrs)) != 0) known.no_xattrs_until = until;
   if ((command.facts & (bit(wire::FuseFact::kNames) | bit(wire::FuseFact::kEmpty))) != 0)
-    tell_names(known, command.facts, name, until);
+    tell_names(command.node, known, command.facts, name, until);
 }
 
 std::optional<fuse_attr_out> KnownFacts::attributes(uint64_t node, Clock::time_point now) const {
@@ -98,7 +100,7 @@ bool KnownFacts::has_no_xattrs(uint64_t node, Clock::time_point now) const {
 bool KnownFacts::lacks(uint64_t directory, std::string_view name, Clock::time_point now) const {
   const std::lock_guard lock(mutex_);
   const Inode* known = find(directory);
-  return known != nullptr && known->names_known && known->names_until > now && !known->names.contains(hash_of(name));
+  return known != nullptr && known->named && known->names_until > now && !known->names.contains(hash_of(name));
 }
 
 }  // namespace ibexfs

@@ -1,7 +1,8 @@
 // What TypeScript told about inodes in advance, so that a FUSE thread can answer the kernel without asking it:
 // attributes of directories after a change in them, inodes without extended attributes, directories all of whose
 // names are known. Every fact holds for the time that TypeScript gave it. Bounded: inodes not told of for
-// longest are forgotten, and then the kernel's question goes to TypeScript as ever.
+// longest are forgotten, and so are the names of directories whose names were not; then the kernel's question
+// goes to TypeScript as ever.
 #pragma once
 
 #include <linux/fuse.h>
@@ -45,9 +46,9 @@ class KnownFacts {
     Clock::time_point attributes_until{};
     Clock::time_point no_xattrs_until{};
     Clock::time_point names_until{};
-    bool names_known = false;
     // Hashes, not names: two names that share one only cost a question.
     std::unordered_set<uint64_t> names;
+    std::optional<std::list<uint64_t>::iterator> named;  // in named_by_age_: all its names are known
     std::list<uint64_t>::iterator age;
   };
 
@@ -55,12 +56,13 @@ class KnownFacts {
   const Inode* find(uint64_t node) const;
   void forget(uint64_t node);
   void drop_names(Inode& known);
-  void tell_names(Inode& known, uint32_t facts, std::string_view name, Clock::time_point until);
+  void tell_names(uint64_t node, Inode& known, uint32_t facts, std::string_view name, Clock::time_point until);
 
   const Limits limits_;
   mutable std::mutex mutex_;
   std::unordered_map<uint64_t, Inode> inodes_;
   std::list<uint64_t> by_age_;  // longest not told of first
+  std::list<uint64_t> named_by_age_;
   size_t names_ = 0;
 };
 

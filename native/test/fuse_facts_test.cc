@@ -113,4 +113,21 @@ TEST_CASE("facts: a directory with more names than there is room for is not know
   CHECK(told.lacks(8, "other"));
 }
 
+TEST_CASE("facts: the names of directories not told of for longest make room, however many they are") {
+  Told told(KnownFacts::Limits{10, 4});
+  told.tell(1, {FuseFact::kEmpty}, 1000, "old");
+  told.tell(2, {FuseFact::kEmpty}, 1000);
+  for (int i = 0; i < 3; ++i) told.tell(2, {FuseFact::kNames}, 1000, "large" + std::to_string(i));
+  told.tell(1, {FuseFact::kNoXattrs}, 1000);  // nothing about its names
+  told.tell(3, {FuseFact::kEmpty}, 1000, "new");
+  CHECK_FALSE(told.lacks(1, "other"));
+  CHECK(told.lacks(2, "other"));
+  CHECK(told.lacks(3, "other"));
+  told.tell(3, {FuseFact::kNames}, 1000, "newer");
+  CHECK_FALSE(told.lacks(2, "other"));
+  CHECK(told.lacks(3, "other"));
+  CHECK_FALSE(told.lacks(3, "newer"));
+  CHECK(told.facts.has_no_xattrs(1, told.now));
+}
+
 }  // namespace ibexfs::test

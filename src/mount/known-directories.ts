@@ -53,6 +53,7 @@ const DOUBT_MS = 60_000;
 
 export class KnownDirectories {
   readonly #options: KnownDirectoriesOptions;
+  /** Longest not told of first. */
   readonly #directories = new Map<Fid, Directory>();
   /** When a lease was last ended from outside: leases in answers to what was asked before may be the one that was ended. */
   #endedMs = Number.NEGATIVE_INFINITY;
@@ -173,8 +174,8 @@ export class KnownDirectories {
 
   #directory(fid: Fid): Directory {
     let known = this.#directories.get(fid);
-    if (known !== undefined) return known;
-    known = { change: 0, named: false, untilMs: 0, misses: 0, large: false, listing: false };
+    if (known !== undefined) this.#directories.delete(fid);
+    else known = { change: 0, named: false, untilMs: 0, misses: 0, large: false, listing: false };
     if (this.#directories.size >= DIRECTORIES_MAX) this.#forgetOldest();
     this.#directories.set(fid, known);
     return known;

@@ -168,7 +168,11 @@ t.test('a listing that does not tell all, or not the latest, makes nothing known
 t.test('what is forgotten for want of room is forgotten by native code too', async (t) => {
   const native = new Native();
   native.known.made(at(1), 1000, 100);
-  for (let fid = 100; fid < 100 + 4096; fid++) native.known.made(at(1, fid as Fid), 1000, 100);
-  t.equal(native.told(), undefined);
+  for (let fid = 100; fid < 100 + 4095; fid++) native.known.made(at(1, fid as Fid), 1000, 100);
+  native.known.changed(d, { directory: at(2) }, 100, 'a');
+  native.known.made(at(1, 99 as Fid), 1000, 100);
+  t.strictSame(native.told(), ['a'], 'not what was used lately');
+  t.equal(native.told(100 as Fid), undefined);
   t.strictSame(native.told(101 as Fid), []);
+  t.strictSame(native.told(99 as Fid), []);
 });
