@@ -133,6 +133,13 @@ export class KnownDirectories {
     known.misses = 0;
   }
 
+  /** It is no more: what answers to earlier requests say of it does not count. */
+  removed(fid: Fid): void {
+    this.forget(fid);
+    const known = this.#directories.get(fid);
+    if (known !== undefined) known.change = Number.POSITIVE_INFINITY;
+  }
+
   /** Directories about which something may still be answered under a lease. */
   *leased(): Generator<Fid> {
     const nowMs = this.#options.nowMs();

@@ -108,7 +108,10 @@ export function nameOperations(context: MountContext): Operations {
       const parent = request.node as Fid;
       const name = nameOf(request, source, start);
       const call = calls.meta(parent, meta.removeDirectory, { parent, name, lease: true });
-      return change(request, call, undefined, () => replies.done(request));
+      return change(request, call, undefined, ({ removed }) => {
+        if (removed !== undefined) directories.removed(removed);
+        replies.done(request);
+      });
     },
 
     [FuseOperation.rename2]: (request, source, start) => {
@@ -123,10 +126,14 @@ export function nameOperations(context: MountContext): Operations {
         context,
         request,
         calls.meta(parent, meta.rename, wanted),
-        ({ moved, directory, newDirectory, leaseMs, newLeaseMs }) => {
-          changes.note(parent);
-          changes.note(newParent);
-          changes.note(moved.fid);
+        ({ moved, directory, newDirectory, leaseMs, newLeaseMs, replaced }) => {
+          for (const fid of [parent, newParent, moved.fid]) changes.note(fid);
+          if (replaced !== undefined) {
+            changes.note(replaced);
+            // It is gone, or elsewhere.
+            if (mode === 'exchange') directories.forget(replaced);
+            else directories.removed(replaced);
+          }
           directories.changed(parent, { directory, leaseMs }, askedMs, newParent === parent ? newName : undefined);
           if (newParent !== parent) directories.changed(newParent, { directory: newDirectory, leaseMs: newLeaseMs }, askedMs, newName);
           if ((moved.mode & S_IFMT) === S_IFDIR) directories.changed(moved.fid, { directory: moved }, askedMs);

@@ -85,6 +85,7 @@ const lease = Type.Optional(Type.Boolean());
 const leaseMs = Type.Optional(u32);
 const madeEntry = Type.Object({ attributes: Attributes, directory, leaseMs });
 const removedEntry = Type.Object({ directory, leaseMs });
+const optionalFid = Type.Optional(fid);
 const opened = Type.Object({ attributes: Attributes, layout: Layout });
 
 export interface Message<Request extends TSchema = TSchema, Response extends TSchema = TSchema> {
@@ -203,7 +204,13 @@ export const meta = {
   ),
   link: message('meta.link', 111, changes, Type.Object({ fid, parent: fid, name: entryName, lease }), madeEntry),
   unlink: message('meta.unlink', 112, changes, Type.Object({ parent: fid, name: entryName, lease }), removedEntry),
-  removeDirectory: message('meta.removeDirectory', 113, changes, Type.Object({ parent: fid, name: entryName, lease }), removedEntry),
+  removeDirectory: message(
+    'meta.removeDirectory',
+    113,
+    changes,
+    Type.Object({ parent: fid, name: entryName, lease }),
+    Type.Object({ directory, leaseMs, removed: optionalFid }),
+  ),
   rename: message(
     'meta.rename',
     114,
@@ -217,8 +224,15 @@ export const meta = {
       mode: Type.Union([Type.Literal('replace'), Type.Literal('keep'), Type.Literal('exchange')]),
       lease,
     }),
-    /** moved: what newName stands for now. newDirectory: only where it is another one. */
-    Type.Object({ moved: Attributes, directory: Attributes, newDirectory: directory, leaseMs, newLeaseMs: leaseMs }),
+    /** moved: what newName stands for now. newDirectory: only where it is another one. replaced: what newName stood for before. */
+    Type.Object({
+      moved: Attributes,
+      directory: Attributes,
+      newDirectory: directory,
+      leaseMs,
+      newLeaseMs: leaseMs,
+      replaced: optionalFid,
+    }),
   ),
   readSymlink: message('meta.readSymlink', 115, reads, Type.Object({ fid }), Type.Object({ target: text })),
   /** Entries after `cookie` (0: from the start), without '.' and '..', in cookie order; end: no more follow. directory: its own attributes at that moment. */

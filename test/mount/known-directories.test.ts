@@ -69,6 +69,16 @@ t.test('only own changes that follow one another keep it known', async (t) => {
     ['that no answer told', (known) => known.changed(d, { leaseMs: 1000 }, 100, 'a'), undefined],
     ['that failed', (known) => known.failed(d, new IbexError('ERR_EXISTS')), undefined],
     ['forgotten', (known) => known.forget(d), undefined],
+    ['removed', (known) => known.removed(d), undefined],
+    [
+      'removed, and then an answer from before',
+      (known) => {
+        known.removed(d);
+        known.changed(d, { directory: at(2), leaseMs: 1000 }, 100, 'a');
+        known.missed(d, { directory: at(2), leaseMs: 1000 }, 100);
+      },
+      undefined,
+    ],
     ['a miss at another change', (known) => known.missed(d, { directory: at(2), leaseMs: 1000 }, 100), undefined],
     ['a lease that was ended', (known) => known.end(d), undefined],
     ['a lease on another that was ended', (known) => known.end(8 as Fid), []],

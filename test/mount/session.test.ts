@@ -186,6 +186,25 @@ t.test('what native code may answer by itself is told before the answer', async 
   t.match(told(), [{ facts: FuseFact.forget, node: f! }]);
   t.match(await kernel.ask(FuseOperation.mkdir, { node: d!, mode: 0o755 }, 'g'), errno(Errno.EEXIST));
   t.match(told(), [{ facts: FuseFact.forget, node: d! }], 'what fails was not expected');
+  const { node: empty } = await kernel.ask(FuseOperation.mkdir, { mode: 0o755 }, 'empty');
+  const { node: replaced } = await kernel.ask(FuseOperation.mkdir, { mode: 0o755 }, 'replaced');
+  told();
+  await kernel.ask(FuseOperation.rmdir, {}, 'empty');
+  t.ok(
+    told().some(({ facts, node }) => facts === FuseFact.forget && node === empty),
+    'removed',
+  );
+  await kernel.ask(FuseOperation.unlink, { node: d! }, 'g');
+  for (const [what, flags, other] of [
+    ['exchanged', 2, replaced],
+    ['replaced', 0, d],
+  ] as const) {
+    t.match(await kernel.ask(FuseOperation.rename2, { newNode: 1, flags }, 'd', 'replaced'), errno(0));
+    t.ok(
+      told().some(({ facts, node }) => facts === FuseFact.forget && node === other),
+      what,
+    );
+  }
 });
 
 t.test('a file is made, written, settled and closed', async (t) => {

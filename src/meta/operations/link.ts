@@ -61,6 +61,6 @@ export const removeDirectory: Change<'removeDirectory'> = {
     dropEntry(state, directory, key, 1, state.now());
     // Whoever still stands in it finds nothing there: every operation on it ends in ENOENT.
     destroyInode(state, removed);
-    return { directory: attributesOf(directory) };
+    return { directory: attributesOf(directory), removed: removed.fid };
   },
 };

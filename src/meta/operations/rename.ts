@@ -42,8 +42,12 @@ export const rename: Change<'rename'> = {
       if (request.mode === 'exchange') exchange(state, move, request);
       else replace(state, move, request);
     }
-    const response = { moved: attributesOf(moved), directory: attributesOf(from) };
-    return to === from ? response : { ...response, newDirectory: attributesOf(to) };
+    return {
+      moved: attributesOf(moved),
+      directory: attributesOf(from),
+      ...(to === from ? {} : { newDirectory: attributesOf(to) }),
+      ...(move.replaced === undefined ? {} : { replaced: move.replaced.fid }),
+    };
   },
 };
 
