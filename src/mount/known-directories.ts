@@ -71,7 +71,8 @@ export class KnownDirectories {
     }
     const known = this.#directory(fid);
     if (directory.change < known.change) return; // overtaken by a later answer
-    const named = known.named && directory.change === known.change + 1;
+    // The same change: nothing was changed, as by a rename between two names of one file.
+    const named = known.named && directory.change <= known.change + 1;
     if (known.named && !named) this.forget(fid);
     known.change = directory.change;
     known.named = named;

@@ -151,6 +151,20 @@ t.test("another client's change of a directory waits for the holder, whatever it
   }
 });
 
+t.test('a rename between two names of one file changes no directory, and waits for nobody', async (t) => {
+  const { m, holders } = await open(t);
+  const d = await leased(m);
+  const { attributes } = await m.call('lookup', { parent: d, name: 'there' });
+  await m.call('link', { fid: attributes!.fid, parent: d, name: 'twin' }, A);
+  const before = (await miss(m, A, d)).directory;
+  for (const mode of ['replace', 'exchange'] as const) {
+    const twins = { parent: d, name: 'there', newParent: d, newName: 'twin', mode };
+    t.strictSame((await m.call('rename', twins, B)).directory, before, mode);
+  }
+  t.strictSame(holders.asked, []);
+  t.strictSame((await miss(m, A, d)).directory, before);
+});
+
 /** A directory on which A has a lease, and nobody else one on anything. */
 async function leased(m: TestTarget): Promise<Fid> {
   const { attributes } = await m.call('makeDirectory', { parent: root, name: 'leased', mode: 0o755, ...user }, A);

@@ -65,6 +65,7 @@ t.test('only own changes that follow one another keep it known', async (t) => {
     ['an own change', (known) => known.changed(d, { directory: at(2), leaseMs: 1000 }, 100, 'a'), ['a']],
     ['without a new lease', (known) => known.changed(d, { directory: at(2) }, 100, 'a'), ['a']],
     ['without a name', (known) => known.changed(d, { directory: at(2), leaseMs: 1000 }, 100), []],
+    ['that changed nothing', (known) => known.changed(d, { directory: at(1), leaseMs: 1000 }, 100), []],
     ["after another's", (known) => known.changed(d, { directory: at(3), leaseMs: 1000 }, 100, 'a'), undefined],
     ['that no answer told', (known) => known.changed(d, { leaseMs: 1000 }, 100, 'a'), undefined],
     ['that failed', (known) => known.failed(d, new IbexError('ERR_EXISTS')), undefined],

@@ -25,9 +25,11 @@ interface Move {
 export const rename: Change<'rename'> = {
   /** A directory that is moved has another parent and another ctime then; one that is replaced is gone. */
   directories(state, { parent, name, newParent, newName }) {
+    const source = findEntry(state, entryKey(state, parent, name));
+    const target = findEntry(state, entryKey(state, newParent, newName));
+    if (source !== undefined && source.fid === target?.fid) return []; // two names of one inode: both stay
     const directories = newParent === parent ? [parent] : [parent, newParent];
-    for (const entry of [findEntry(state, entryKey(state, parent, name)), findEntry(state, entryKey(state, newParent, newName))])
-      if (entry?.type === FileType.directory) directories.push(entry.fid);
+    for (const entry of [source, target]) if (entry?.type === FileType.directory) directories.push(entry.fid);
     return directories;
   },
   lease(state, request, response, origin) {
