@@ -6,7 +6,7 @@
  *
  * What native code was told may name more than there is: then it asks. It must never name less.
  */
-import { IbexError } from '../wire/errors.js';
+import { type ErrorCode, toIbexError } from '../wire/errors.js';
 import type { Fid } from '../wire/fid.js';
 import type { Attributes, DirectoryEntry } from '../wire/messages.js';
 import type { KernelFacts } from './kernel-facts.js';
@@ -50,6 +50,28 @@ const MISSES_BEFORE_LISTING = 2;
 const LEASE_SHARE = 0.9;
 /** A change that got no answer may still be made; until it surely was or was not, no names are known. */
 const DOUBT_MS = 60_000;
+
+/** The metadata server refuses a change, whatever names there are. */
+const refusals: ReadonlySet<ErrorCode> = new Set([
+  'ERR_NOT_PERMITTED',
+  'ERR_ACCESS',
+  'ERR_CROSS_DEVICE',
+  'ERR_INVALID',
+  'ERR_NO_SPACE',
+  'ERR_READ_ONLY',
+  'ERR_TOO_MANY_LINKS',
+  'ERR_NAME_TOO_LONG',
+  'ERR_NOT_EMPTY',
+  'ERR_NOT_SUPPORTED',
+]);
+/** It refuses a change that the kernel asks for only where it believes otherwise. */
+const surprises: ReadonlySet<ErrorCode> = new Set([
+  'ERR_NOT_FOUND',
+  'ERR_STALE_FILE',
+  'ERR_EXISTS',
+  'ERR_NOT_DIRECTORY',
+  'ERR_IS_DIRECTORY',
+]);
 
 export class KnownDirectories {
   readonly #options: KnownDirectoriesOptions;
@@ -111,10 +133,12 @@ export class KnownDirectories {
     if (known.misses >= MISSES_BEFORE_LISTING && !known.large && !known.listing) void this.#list(fid, known);
   }
 
-  /** A change failed, and the directory may be another than it was believed to be. */
+  /** A change failed: it was refused, or it is not known whether it was made or will be. */
   failed(fid: Fid, error: unknown): void {
+    const { kind } = toIbexError(error);
+    if (refusals.has(kind)) return;
     this.forget(fid);
-    if (error instanceof IbexError && !error.retryable && error.kind !== 'ERR_CANCELED' && error.kind !== 'ERR_SHUTTING_DOWN') return;
+    if (surprises.has(kind)) return;
     this.#doubtUntilMs = this.#options.nowMs() + DOUBT_MS;
     for (const [other, { named }] of this.#directories) if (named) this.forget(other);
   }

@@ -68,7 +68,9 @@ t.test('only own changes that follow one another keep it known', async (t) => {
     ['that changed nothing', (known) => known.changed(d, { directory: at(1), leaseMs: 1000 }, 100), []],
     ["after another's", (known) => known.changed(d, { directory: at(3), leaseMs: 1000 }, 100, 'a'), undefined],
     ['that no answer told', (known) => known.changed(d, { leaseMs: 1000 }, 100, 'a'), undefined],
-    ['that failed', (known) => known.failed(d, new IbexError('ERR_EXISTS')), undefined],
+    ['that found another name than believed', (known) => known.failed(d, new IbexError('ERR_EXISTS')), undefined],
+    ['that missed a name that was believed in', (known) => known.failed(d, new IbexError('ERR_NOT_FOUND')), undefined],
+    ['that was refused whatever names there are', (known) => known.failed(d, new IbexError('ERR_NOT_EMPTY')), []],
     ['forgotten', (known) => known.forget(d), undefined],
     ['removed', (known) => known.removed(d), undefined],
     [
@@ -121,12 +123,13 @@ t.test('a lease in an answer to what was asked before one was ended may be the e
 });
 
 t.test('while a change may still be made late nothing is known', async (t) => {
-  for (const kind of ['ERR_TIMED_OUT', 'ERR_CONNECTION_LOST', 'ERR_TRY_AGAIN'] as const) {
+  const unknown = ['ERR_TIMED_OUT', 'ERR_CONNECTION_LOST', 'ERR_TRY_AGAIN', 'ERR_IO', 'ERR_INTERNAL', 'ERR_CANCELED'] as const;
+  for (const error of [...unknown.map((kind) => new IbexError(kind)), new Error('an answer that cannot be read')]) {
     const native = new Native();
     native.known.made(at(1), 1000, 100);
     native.known.made(at(1, 8 as Fid), 1000, 100);
-    native.known.failed(d, new IbexError(kind));
-    t.equal(native.told(), undefined);
+    native.known.failed(d, error);
+    t.equal(native.told(), undefined, error.message);
     t.equal(native.told(8 as Fid), undefined, 'it may have been a rename from elsewhere');
     native.nowMs = 60_099;
     native.known.made(at(1), 1000, 60_099);
