@@ -116,6 +116,8 @@ export interface NativeAddon {
   features(): NativeFeature[];
   unmount(mountpoint: string, lazy: boolean): void;
   crc32c(bytes: Uint8Array, seed?: number): number;
+  /** Milliseconds on a monotonic clock that goes on while the machine is suspended, as that of performance.now() does not. */
+  bootTimeMs(): number;
   /** Tells systemd (NOTIFY_SOCKET); false where nobody listens. */
   sdNotify(text: string): boolean;
   /**

@@ -5,6 +5,7 @@
 #include "addon/file_lock.h"
 #include "addon/rdma.h"
 #include "addon/runtime.h"
+#include "base/boot_clock.h"
 #include "base/crc32c.h"
 #include "fuse/mount.h"
 
@@ -53,6 +54,11 @@ Napi::Value checksum(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), crc32c(seed, {bytes.Data(), bytes.ByteLength()}));
 }
 
+Napi::Value boot_time_ms(const Napi::CallbackInfo& info) {
+  const std::chrono::duration<double, std::milli> time = BootClock::now().time_since_epoch();
+  return Napi::Number::New(info.Env(), time.count());
+}
+
 Napi::Value sd_notify(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), notify_service_manager(info[0].ToString().Utf8Value()));
 }
@@ -77,6 +83,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("features", Napi::Function::New(env, features, "features"));
   exports.Set("unmount", Napi::Function::New(env, unmount, "unmount"));
   exports.Set("crc32c", Napi::Function::New(env, checksum, "crc32c"));
+  exports.Set("bootTimeMs", Napi::Function::New(env, boot_time_ms, "bootTimeMs"));
   exports.Set("sdNotify", Napi::Function::New(env, sd_notify, "sdNotify"));
   exports.Set("lockFile", Napi::Function::New(env, lock_file_of, "lockFile"));
   exports.Set("unlockFile", Napi::Function::New(env, unlock_file_of, "unlockFile"));

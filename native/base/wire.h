@@ -618,7 +618,7 @@ static_assert(offsetof(FuseReplyCommand, sequence) == 136);
 static_assert(offsetof(FuseReplyCommand, open_flags) == 144);
 static_assert(offsetof(FuseReplyCommand, data_length) == 148);
 
-// fuseFacts: what native code may answer the kernel by itself about the inode `node`, until the monotonic clock stands at untilMs milliseconds; followed by nameLength bytes: a name that the directory has.
+// fuseFacts: what native code may answer the kernel by itself about the inode `node`, until CLOCK_BOOTTIME stands at untilMs milliseconds; followed by nameLength bytes: a name that the directory has.
 struct __attribute__((packed)) FuseFactsCommand {
   RingRecord record{};
   uint32_t session{};

@@ -64,7 +64,7 @@ void KnownFacts::tell_names(uint64_t node, Inode& known, uint32_t facts, std::st
 }
 
 void KnownFacts::tell(const wire::FuseFactsCommand& command, std::string_view name) {
-  // Not a time from now: the process may have been stopped since it was told.
+  // Not a time from now: the process, or the machine, may have slept since it was told.
   const Clock::time_point until{std::chrono::milliseconds(command.until_ms)};
   const std::lock_guard lock(mutex_);
   if ((command.facts & bit(wire::FuseFact::kForget)) != 0) forget(command.node);

@@ -16,13 +16,14 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "base/boot_clock.h"
 #include "base/event_sink.h"
 
 namespace ibexfs {
 
 class KnownFacts {
  public:
-  using Clock = std::chrono::steady_clock;
+  using Clock = BootClock;
 
   struct Limits {
     size_t inodes_max = 8192;

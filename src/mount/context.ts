@@ -23,7 +23,7 @@ export interface MountContext {
   readonly space: () => Promise<Space>;
   /** Makes the kernel forget attributes (not pages) of an inode. */
   readonly invalidate: (node: number) => void;
-  /** Milliseconds, monotonic. */
+  /** Milliseconds, monotonic, also while the machine is suspended. */
   readonly now: () => number;
 }
 

@@ -11,7 +11,7 @@ import { StartupError } from '../daemon/startup-error.js';
 import { Backoff } from '../net/backoff.js';
 import { Cluster } from '../net/cluster.js';
 import { Endpoint } from '../net/endpoint.js';
-import { monotonicMs } from '../net/runtime.js';
+import { bootTimeMs, monotonicMs } from '../net/runtime.js';
 import { toIbexError } from '../wire/errors.js';
 import { type Fid, formatFid } from '../wire/fid.js';
 import { readKeyFile } from '../wire/key.js';
@@ -104,7 +104,7 @@ class Mount {
     this.#directories = new KnownDirectories({
       facts,
       attributesMs: validity.attributesMs,
-      nowMs: monotonicMs,
+      nowMs: bootTimeMs,
       list: (fid) => calls.meta(fid, meta.readDirectory, { fid, cookie: 0, limit: LISTED_MAX, withAttributes: false, lease: true }),
     });
     endpoint.handle(client.endLease, ({ fid }) => {
@@ -127,7 +127,7 @@ class Mount {
       invalidate: (node) => {
         if (this.#session !== undefined) runtime.native.invalidateInode(this.#session, node, false);
       },
-      now: monotonicMs,
+      now: bootTimeMs,
     });
   }
 

@@ -1,7 +1,7 @@
 /**
  * Tells native code what it may answer the kernel by itself. The kernel forgets a directory's attributes at every
  * change it makes there and asks again at the next path walk; it asks for `security.capability` before the first
- * write to every file; it looks a name up before it creates it. Times are monotonic milliseconds. A fact is to be told
+ * write to every file; it looks a name up before it creates it. Times are milliseconds of bootTimeMs. A fact is to be told
  * before the answer that lets a program go on.
  */
 import type { Fid } from '../wire/fid.js';

@@ -160,12 +160,13 @@ export class Runtime {
   }
 
   /** Tells native code what it may answer the kernel by itself; it does so when the command has been handed over. */
+  /** untilMs: by bootTimeMs. */
   fuseFacts(fields: Partial<Omit<FuseFactsCommand, 'nameLength' | 'untilMs'>>, untilMs: number, name?: Uint8Array): void {
     const length = name?.length ?? 0;
     const at = this.#append(CommandKind.fuseFacts, FuseFactsCommandBytes, length);
     writeFuseFactsCommand(this.#commandView, at, fields);
     this.#commandView.setUint32(at + FuseFactsCommandOffset.nameLength, length, true); // as in sendFrame
-    const endMs = Math.floor(untilMs + NATIVE_AHEAD_MS);
+    const endMs = Math.floor(untilMs);
     this.#commandView.setUint32(at + FuseFactsCommandOffset.untilMs, endMs >>> 0, true);
     this.#commandView.setUint32(at + FuseFactsCommandOffset.untilMs + 4, Math.floor(endMs / 4294967296), true);
     if (name !== undefined) this.#commands.set(name, at + FuseFactsCommandBytes);
@@ -398,11 +399,8 @@ export class Runtime {
   }
 }
 
-/**
- * By how much the clock of native code, CLOCK_MONOTONIC, is ahead of monotonicMs. In this order: should the process be
- * stopped between the two looks, what ends at a moment ends early, not late.
- */
-const NATIVE_AHEAD_MS = Number(process.hrtime.bigint()) / 1e6 - performance.now();
-
-/** Milliseconds on the monotonic clock, for every decision about time. */
+/** Milliseconds on the monotonic clock, for every decision about time. It stands still while the machine is suspended. */
 export const monotonicMs = (): number => performance.now();
+
+/** The same on a clock that goes on meanwhile, for what a server has promised for a time; native code has the same clock. */
+export const bootTimeMs = (): number => loadNative().bootTimeMs();

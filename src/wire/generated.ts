@@ -1086,7 +1086,7 @@ export function writeFuseReplyCommand(view: DataView, at: number, value: Partial
   view.setUint32(at + 164, 0, true);
 }
 
-/** fuseFacts: what native code may answer the kernel by itself about the inode `node`, until the monotonic clock stands at untilMs milliseconds; followed by nameLength bytes: a name that the directory has. */
+/** fuseFacts: what native code may answer the kernel by itself about the inode `node`, until CLOCK_BOOTTIME stands at untilMs milliseconds; followed by nameLength bytes: a name that the directory has. */
 export interface FuseFactsCommand {
   session: number;
   facts: number;
