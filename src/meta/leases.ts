@@ -7,6 +7,7 @@
  * the store with the first one), changes of directories wait out one lease's time.
  */
 import type { Fid } from '../wire/fid.js';
+import type { Clock } from './clock.js';
 import { changing, holderInTheWay, type LeaseState, mayHold, unleased } from './lease-decision.js';
 import type { Store } from './store/store.js';
 import { LEASES } from './tables.js';
@@ -20,6 +21,7 @@ export interface LeasesOptions {
   readonly leasesMax: number;
   readonly callBack: CallBack;
   readonly isDirectory: (fid: Fid) => boolean;
+  readonly clock: Clock;
 }
 
 interface Ending {
@@ -49,7 +51,7 @@ export class Leases {
     this.#options = options;
     const left = options.store.get(LEASES);
     this.#noted = left !== undefined;
-    if (left !== undefined) this.#graceUntilMs = performance.now() + left.readUInt32BE(0);
+    if (left !== undefined) this.#graceUntilMs = options.clock.nowMs() + left.readUInt32BE(0);
   }
 
   /** Leases of the last two turns, held or not. */
@@ -64,7 +66,7 @@ export class Leases {
 
   /** What a change of these directories by the client must wait for; then it asks again. undefined: nothing. */
   inTheWay(directories: readonly Fid[], clientId: string): Promise<unknown> | undefined {
-    const nowMs = performance.now();
+    const nowMs = this.#options.clock.nowMs();
     const waits: Promise<void>[] = [];
     if (this.#graceUntilMs > 0) {
       if (nowMs >= this.#graceUntilMs) this.#graceUntilMs = 0;
@@ -84,9 +86,9 @@ export class Leases {
    * just done there.
    */
   grant(fid: Fid, clientId: string, use: 'read' | 'changed'): number | undefined {
-    const { leaseMs, leasesMax } = this.#options;
+    const { leaseMs, leasesMax, clock } = this.#options;
     if (leaseMs === 0) return undefined;
-    const nowMs = performance.now();
+    const nowMs = clock.nowMs();
     let lease = this.#find(fid, nowMs);
     if (lease === undefined) {
       if (this.size >= leasesMax) return undefined;
@@ -113,8 +115,8 @@ export class Leases {
 
   /** At the end of the target, when nothing is granted any more: the next start need not wait where all have run out. */
   close(): void {
-    const { store } = this.#options;
-    if (!this.#noted || performance.now() < Math.max(this.#expiresMs, this.#graceUntilMs)) return;
+    const { store, clock } = this.#options;
+    if (!this.#noted || clock.nowMs() < Math.max(this.#expiresMs, this.#graceUntilMs)) return;
     store.transaction(() => store.delete(LEASES));
   }
 
@@ -153,12 +155,11 @@ export class Leases {
     let finish = (): void => undefined;
     const done = new Promise<void>((resolve) => {
       finish = () => {
-        clearTimeout(timer);
+        callOff();
         lease.ending = undefined;
         resolve();
       };
-      // A timer may be early by a fraction of a millisecond.
-      const timer = setTimeout(finish, Math.ceil(lease.state.expiresMs - nowMs) + 1);
+      const callOff = this.#options.clock.after(lease.state.expiresMs - nowMs, finish);
     });
     const ending = { done, finish };
     lease.ending = ending;
@@ -175,7 +176,7 @@ export class Leases {
 
   #waitOutGrace(nowMs: number): Promise<void> {
     this.#grace ??= new Promise((resolve) => {
-      setTimeout(resolve, Math.ceil(this.#graceUntilMs - nowMs) + 1);
+      this.#options.clock.after(this.#graceUntilMs - nowMs, resolve);
     });
     return this.#grace;
   }

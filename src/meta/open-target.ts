@@ -5,7 +5,7 @@ import { statfs } from 'node:fs/promises';
 import { IbexError } from '../wire/errors.js';
 import { formatFid, ROOT_FID } from '../wire/fid.js';
 import { Answers } from './answers.js';
-import { wallClock } from './clock.js';
+import { monotonicClock, wallClock } from './clock.js';
 import { FidAllocator } from './fid-allocator.js';
 import { FileLocks } from './file-locks.js';
 import { encodeDefaults, FileType, isDirectory } from './inode.js';
@@ -77,6 +77,7 @@ async function startTarget(options: MetaTargetOptions, store: Store): Promise<Me
       store,
       leaseMs: limits.leaseMs,
       leasesMax: limits.leasesMax,
+      clock: options.clock ?? monotonicClock,
       callBack: options.callBack ?? (() => new Promise(() => undefined)),
       isDirectory: (fid) => {
         const inode = findInode(state, fid);

@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import type { ClusterMap } from '../wire/cluster-map.js';
 import type { Fid, TargetId } from '../wire/fid.js';
 import type { LayoutDefaults, meta, RequestOf, ResponseOf } from '../wire/messages.js';
+import type { Clock } from './clock.js';
 import type { CallBack } from './leases.js';
 
 /** Who sent a request. A changing request with sequence > 0 is applied once; a retry gets the stored answer. */
@@ -109,6 +110,8 @@ export interface MetaTargetOptions {
   readonly rootLayout?: LayoutDefaults | undefined;
   /** Asks a client to give up its lease on a directory. By default nobody can be asked, and leases run out. */
   readonly callBack?: CallBack | undefined;
+  /** By which leases run out; the monotonic clock by default. */
+  readonly clock?: Clock | undefined;
   /** This target has served before, so that a folder without its store is the wrong one. */
   readonly hasServed?: boolean | undefined;
   /** Goes on after a damaged log with what can be read, giving up what cannot. Only at an operator's word. */

@@ -2,17 +2,43 @@
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import t from 'tap';
+import type { Clock } from '../../src/meta/clock.js';
 import { changing, holderInTheWay, type LeaseState, mayHold, unleased } from '../../src/meta/lease-decision.js';
 import { type Fid, ROOT_FID } from '../../src/wire/fid.js';
-import { copyTarget, openTarget, type TestTarget, testFolder, until } from './support.js';
+import { copyTarget, openTarget, type TestTarget, testFolder } from './support.js';
 
 const user = { uid: 1000, gid: 100 };
 const root = ROOT_FID;
 const A = { clientId: 'A' };
 const B = { clientId: 'B' };
 const C = { clientId: 'C' };
-/** Longer than any of these tests takes, so that no lease runs out by itself. */
-const FOR_EVER_MS = 600_000;
+const LEASE_MS = 1000;
+
+/** Stands still until it is moved on. */
+class TestClock implements Clock {
+  #nowMs = 5000;
+  readonly #timers = new Set<{ readonly atMs: number; readonly then: () => void }>();
+
+  nowMs(): number {
+    return this.#nowMs;
+  }
+
+  after(delayMs: number, then: () => void): () => void {
+    const timer = { atMs: this.#nowMs + delayMs, then };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+
+  async advance(byMs: number): Promise<void> {
+    this.#nowMs += byMs;
+    for (const timer of [...this.#timers]) {
+      if (timer.atMs > this.#nowMs) continue;
+      this.#timers.delete(timer);
+      timer.then();
+    }
+    await nextTurn();
+  }
+}
 
 const create = (m: TestTarget, name: string, origin: typeof A, parent: Fid = root) =>
   m.call('create', { parent, name, mode: 0o600, ...user, exclusive: true, lease: true }, origin);
@@ -36,11 +62,12 @@ class Holders {
   }
 }
 
-async function open(t: { teardown(done: () => unknown): unknown }, leaseMs = FOR_EVER_MS): Promise<{ m: TestTarget; holders: Holders }> {
+async function open(t: { teardown(done: () => unknown): unknown }): Promise<{ m: TestTarget; holders: Holders; clock: TestClock }> {
   const holders = new Holders();
-  const m = await openTarget(testFolder(t), { callBack: holders.callBack, limits: { leaseMs } });
+  const clock = new TestClock();
+  const m = await openTarget(testFolder(t), { callBack: holders.callBack, clock, limits: { leaseMs: LEASE_MS } });
   t.teardown(() => m.target.close());
-  return { m, holders };
+  return { m, holders, clock };
 }
 
 /** Whether it is still waiting after everything else that could be done was done. */
@@ -82,21 +109,21 @@ t.test('who may hold a lease, and who is in the way', async (t) => {
 t.test('leases come with misses, listings and changes, to who asks', async (t) => {
   const { m } = await open(t);
   const { attributes, leaseMs, newLeaseMs } = await makeDir(m, 'd', A);
-  t.equal(leaseMs, FOR_EVER_MS);
-  t.equal(newLeaseMs, FOR_EVER_MS);
+  t.equal(leaseMs, LEASE_MS);
+  t.equal(newLeaseMs, LEASE_MS);
   const d = attributes.fid;
   t.match(await m.call('makeDirectory', { parent: d, name: 'plain', mode: 0o755, ...user }, A), { leaseMs: undefined });
   const miss = { parent: d, name: 'missing' };
   t.match(await m.call('lookup', miss, A), { leaseMs: undefined, directory: { fid: d } });
-  t.match(await m.call('lookup', { ...miss, lease: true }, A), { leaseMs: FOR_EVER_MS, directory: { fid: d } });
+  t.match(await m.call('lookup', { ...miss, lease: true }, A), { leaseMs: LEASE_MS, directory: { fid: d } });
   t.match(await m.call('lookup', { ...miss, lease: true }, B), { leaseMs: undefined, directory: { fid: d } }, 'another has it');
   t.match(await m.call('lookup', { parent: d, name: 'plain', lease: true }, A), { leaseMs: undefined, directory: undefined });
   const list = { fid: d, cookie: 0, limit: 10, withAttributes: false, lease: true };
   const listed = await m.call('readDirectory', list, A);
-  t.match(listed, { leaseMs: FOR_EVER_MS, directory: { fid: d } });
-  t.match(await create(m, 'f', A, d), { leaseMs: FOR_EVER_MS, directory: { change: listed.directory!.change + 1 } });
+  t.match(listed, { leaseMs: LEASE_MS, directory: { fid: d } });
+  t.match(await create(m, 'f', A, d), { leaseMs: LEASE_MS, directory: { change: listed.directory!.change + 1 } });
   const rename = { parent: d, name: 'f', newParent: root, newName: 'f', mode: 'replace', lease: true } as const;
-  t.match(await m.call('rename', rename, A), { leaseMs: FOR_EVER_MS, newLeaseMs: FOR_EVER_MS });
+  t.match(await m.call('rename', rename, A), { leaseMs: LEASE_MS, newLeaseMs: LEASE_MS });
 });
 
 type Act = (m: TestTarget, d: Fid, origin: typeof A, suffix: string) => Promise<unknown>;
@@ -137,7 +164,7 @@ t.test("another client's change of a directory waits for the holder, whatever it
       const d = (await m.call('makeDirectory', { parent: root, name: `d${suffix}`, mode: 0o755, ...user }, A)).attributes.fid;
       await makeNode(m, 'old', A, d);
       await m.call('makeDirectory', { parent: d, name: 'dir', mode: 0o755, ...user }, A);
-      t.match(await miss(m, A, d), { leaseMs: FOR_EVER_MS }, what);
+      t.match(await miss(m, A, d), { leaseMs: LEASE_MS }, what);
       const changing = change(m, d, origin, suffix);
       if (origin === B) {
         t.ok(await waits(changing), `${what} by another`);
@@ -200,24 +227,30 @@ t.test('what does not change the directory goes on meanwhile, in the same batch 
 
 t.test('a holder that does not answer, or cannot be asked, delays others until its lease has run out', async (t) => {
   for (const callBack of [() => new Promise(() => undefined), () => Promise.reject(new Error('no session'))]) {
-    const leaseMs = 150;
-    const m = await openTarget(testFolder(t), { callBack, limits: { leaseMs } });
+    const clock = new TestClock();
+    const m = await openTarget(testFolder(t), { callBack, clock, limits: { leaseMs: LEASE_MS } });
     t.teardown(() => m.target.close());
-    const before = performance.now();
     const d = await leased(m);
-    t.match(await create(m, 'new', B, d), { created: true });
-    t.ok(performance.now() - before >= leaseMs);
+    const change = create(m, 'new', B, d);
+    await clock.advance(LEASE_MS - 1);
+    t.ok(await waits(change));
+    await clock.advance(1);
+    t.match(await change, { created: true });
     t.notOk(m.target.service.handlers.unlink({ parent: d, name: 'new' }, { ...B, channel: 0, sequence: 0 }) instanceof Promise);
   }
 });
 
 t.test('an answer that comes late does not end the next lease', async (t) => {
-  const { m, holders } = await open(t, 50);
+  const { m, holders, clock } = await open(t);
   const d = await leased(m);
-  await create(m, 'new', B, d);
+  const first = create(m, 'new', B, d);
+  await clock.advance(LEASE_MS);
+  await first;
   const late = holders.asked.splice(0);
   t.equal(late.length, 1);
-  await until(async () => (await miss(m, A, d)).leaseMs !== undefined);
+  t.match(await miss(m, A, d), { leaseMs: undefined }, 'another has just changed it');
+  await clock.advance(LEASE_MS);
+  t.match(await miss(m, A, d), { leaseMs: LEASE_MS });
   late[0]!.answer();
   await nextTurn();
   const change = create(m, 'again', B, d);
@@ -227,17 +260,22 @@ t.test('an answer that comes late does not end the next lease', async (t) => {
 });
 
 t.test('a directory that two clients change has no lease, until one of them has stopped', async (t) => {
-  const { m, holders } = await open(t, 300);
+  const { m, holders, clock } = await open(t);
   const d = await leased(m);
   const change = create(m, 'b0', B, d);
   await holders.answer();
   t.match(await change, { leaseMs: undefined });
   for (let round = 0; round < 20; round++) {
+    await clock.advance(LEASE_MS / 3);
     t.match(await create(m, `a${round + 1}`, A, d), { leaseMs: undefined });
+    await clock.advance(LEASE_MS / 3);
     t.match(await create(m, `b${round + 1}`, B, d), { leaseMs: undefined });
   }
   t.strictSame(holders.asked, [], 'nobody was called');
-  await until(async () => (await create(m, `more-${Math.random()}`, B, d)).leaseMs === 300);
+  await clock.advance((LEASE_MS * 2) / 3 - 1);
+  t.match(await create(m, 'b too soon', B, d), { leaseMs: undefined });
+  await clock.advance(1);
+  t.match(await create(m, 'b alone', B, d), { leaseMs: LEASE_MS });
   t.match(await miss(m, A, d), { leaseMs: undefined });
 });
 
@@ -260,7 +298,7 @@ t.test('an answer that is sent again brings no lease: it may be old', async (t) 
   const { m } = await open(t);
   const at = { ...A, channel: 1, sequence: 1 };
   const { leaseMs, ...answer } = await create(m, 'f', at);
-  t.equal(leaseMs, FOR_EVER_MS);
+  t.equal(leaseMs, LEASE_MS);
   t.strictSame(await create(m, 'f', at), answer);
 });
 
@@ -279,27 +317,27 @@ t.test('leases that are given back keep nobody waiting', async (t) => {
 });
 
 t.test('no more leases than there may be', async (t) => {
-  const m = await openTarget(testFolder(t), { limits: { leaseMs: FOR_EVER_MS, leasesMax: 2 } });
+  const m = await openTarget(testFolder(t), { clock: new TestClock(), limits: { leaseMs: LEASE_MS, leasesMax: 2 } });
   t.teardown(() => m.target.close());
   const directories: Fid[] = [];
   for (const name of ['a', 'b', 'c'])
     directories.push((await m.call('makeDirectory', { parent: root, name, mode: 0o755, ...user }, A)).attributes.fid);
   const granted: unknown[] = [];
   for (const d of directories) granted.push((await miss(m, A, d)).leaseMs);
-  t.strictSame(granted, [FOR_EVER_MS, FOR_EVER_MS, undefined]);
-  t.match(await miss(m, A, directories[0]), { leaseMs: FOR_EVER_MS }, 'those that are held are renewed');
+  t.strictSame(granted, [LEASE_MS, LEASE_MS, undefined]);
+  t.match(await miss(m, A, directories[0]), { leaseMs: LEASE_MS }, 'those that are held are renewed');
 });
 
 t.test('after a crash changes wait out the leases that may have been held, and nothing else does', async (t) => {
   const folder = testFolder(t);
-  const leaseMs = 300;
-  const first = await openTarget(join(folder, 'a'), { limits: { leaseMs } });
+  const limits = { leaseMs: LEASE_MS };
+  const first = await openTarget(join(folder, 'a'), { clock: new TestClock(), limits });
   const d = await leased(first);
   const { attributes } = await first.call('create', { parent: d, name: 'f', mode: 0o600, ...user, exclusive: true }, A);
   copyTarget(join(folder, 'a'), join(folder, 'b'));
   await first.target.close();
-  const started = performance.now();
-  const m = await openTarget(join(folder, 'b'), { limits: { leaseMs } });
+  const clock = new TestClock();
+  const m = await openTarget(join(folder, 'b'), { clock, limits });
   t.teardown(() => m.target.close());
   const change = create(m, 'new', B, d);
   const { handlers } = m.target.service;
@@ -307,14 +345,17 @@ t.test('after a crash changes wait out the leases that may have been held, and n
   t.notOk(handlers.setAttributes({ fid: attributes.fid, mode: 0o644 }, origin) instanceof Promise, 'a file is under no lease');
   t.notOk(handlers.lookup({ parent: d, name: 'f' }, origin) instanceof Promise);
   t.ok(handlers.setAttributes({ fid: d, mode: 0o700 }, origin) instanceof Promise);
+  await clock.advance(LEASE_MS - 1);
+  t.ok(await waits(change));
+  await clock.advance(1);
   t.match(await change, { created: true });
-  t.ok(performance.now() - started >= leaseMs);
   t.notOk(handlers.unlink({ parent: d, name: 'new' }, origin) instanceof Promise, 'once');
 });
 
 t.test('after a start nobody waits where no lease can be held', async (t) => {
   const folder = testFolder(t);
-  const limits = { leaseMs: 100 };
+  const clock = new TestClock();
+  const options = { clock, limits: { leaseMs: LEASE_MS } };
   const immediate = async (target: TestTarget, name: string): Promise<void> => {
     const made = target.target.service.handlers.makeDirectory(
       { parent: root, name, mode: 0o755, ...user },
@@ -323,16 +364,15 @@ t.test('after a start nobody waits where no lease can be held', async (t) => {
     t.notOk(made instanceof Promise, name);
     await target.target.service.commit();
   };
-  const first = await openTarget(folder, { limits });
+  const first = await openTarget(folder, options);
   await immediate(first, 'a new target');
   await first.target.close();
-  const second = await openTarget(folder, { limits });
+  const second = await openTarget(folder, options);
   await immediate(second, 'nobody has asked for a lease');
-  const granted = performance.now();
-  t.match(await miss(second, A), { leaseMs: 100 });
-  await until(() => performance.now() - granted > 101);
+  t.match(await miss(second, A), { leaseMs: LEASE_MS });
+  await clock.advance(LEASE_MS);
   await second.target.close();
-  const third = await openTarget(folder, { limits });
+  const third = await openTarget(folder, options);
   t.teardown(() => third.target.close());
   await immediate(third, 'all had run out when it was closed');
 });
