@@ -131,18 +131,23 @@ const OpenFile::Handle* OpenFile::handle(uint32_t opening) const {
 
 uint32_t OpenFile::open_handle() {
   const std::lock_guard lock(mutex_);
-  auto free = std::ranges::find_if(handles_, [](const Handle& each) { return !each.open; });
-  if (free == handles_.end()) {
+  if (free_handles_.empty()) {
     if (handles_.size() >= kHandlesMax) return 0;
-    free = handles_.insert(free, Handle{});
+    handles_.emplace_back();
+    free_handles_.push_back(static_cast<uint32_t>(handles_.size()));
   }
-  *free = {true, failures_told_, failures_told_};
-  return static_cast<uint32_t>(free - handles_.begin()) + 1;
+  const uint32_t opening = free_handles_.back();
+  free_handles_.pop_back();
+  handles_[opening - 1] = {true, failures_told_, failures_told_};
+  return opening;
 }
 
 void OpenFile::close_handle(uint32_t opening) {
   const std::lock_guard lock(mutex_);
-  if (Handle* closed = handle(opening)) closed->open = false;
+  Handle* closed = handle(opening);
+  if (closed == nullptr) return;
+  closed->open = false;
+  free_handles_.push_back(opening);
 }
 
 bool OpenFile::keep_error(const FileOutcome& outcome) {

@@ -145,6 +145,7 @@ class OpenFile {
   const Handle* handle(uint32_t opening) const;
   Handle* handle(uint32_t opening) { return const_cast<Handle*>(std::as_const(*this).handle(opening)); }
   std::vector<Handle> handles_;
+  std::vector<uint32_t> free_handles_;  // their numbers, last closed last
   uint64_t failures_ = 0;
   uint64_t failures_told_ = 0;  // to anyone
   FileOutcome error_;           // the first of those that nobody was told of, or else the last told

@@ -72,6 +72,8 @@ class MetaDaemon {
   #assignment: Assignment | undefined;
   #target: MetaTarget | undefined;
   #opening: Promise<MetaTarget> | undefined;
+  /** Of each client, in the order in which they began. */
+  readonly #sessions = new Map<string, Session[]>();
 
   constructor(config: MetaConfig, endpoint: Endpoint, nodeFile: NodeFile, logger: Logger, fatal: (error: Error) => void) {
     this.#config = config;
@@ -155,8 +157,7 @@ class MetaDaemon {
       throw error;
     }
     // Clients may have come while the log was read.
-    for (const session of this.#endpoint.sessions.values())
-      if (isClient(session.peer.kind)) this.#target.service.clientOpened(session.peer.clientId);
+    for (const clientId of this.#sessions.keys()) this.#target.service.clientOpened(clientId);
     this.#logger.info({ target }, `metadata target ${target} is open`);
   }
 
@@ -216,13 +217,30 @@ class MetaDaemon {
     }
     endpoint.beforeReplies(() => this.#target?.service.commit());
     endpoint.onSession({
-      opened: ({ peer }) => {
-        if (isClient(peer.kind)) this.#target?.service.clientOpened(peer.clientId);
-      },
-      closed: ({ peer }) => {
-        if (isClient(peer.kind) && !this.#hasSession(peer.clientId)) this.#target?.service.clientClosed(peer.clientId);
-      },
+      opened: (session) => this.#sessionOpened(session),
+      closed: (session) => this.#sessionClosed(session),
     });
+  }
+
+  #sessionOpened(session: Session): void {
+    const { clientId, kind } = session.peer;
+    if (!isClient(kind)) return;
+    const sessions = this.#sessions.get(clientId);
+    if (sessions === undefined) this.#sessions.set(clientId, [session]);
+    else sessions.push(session);
+    this.#target?.service.clientOpened(clientId);
+  }
+
+  #sessionClosed(session: Session): void {
+    const { clientId, kind } = session.peer;
+    if (!isClient(kind)) return;
+    const left = this.#sessions.get(clientId)?.filter((other) => other !== session) ?? [];
+    if (left.length > 0) {
+      this.#sessions.set(clientId, left);
+      return;
+    }
+    this.#sessions.delete(clientId);
+    this.#target?.service.clientClosed(clientId);
   }
 
   #present(): MetaTarget {
@@ -232,19 +250,8 @@ class MetaDaemon {
       : new IbexError('ERR_TRY_AGAIN', 'metadata target is not open yet');
   }
 
-  #hasSession(clientId: string): boolean {
-    return this.#sessionOf(clientId) !== undefined;
-  }
-
-  /** Its latest: sessions are in the order in which they began. */
-  #sessionOf(clientId: string): Session | undefined {
-    let latest: Session | undefined;
-    for (const session of this.#endpoint.sessions.values()) if (session.peer.clientId === clientId) latest = session;
-    return latest;
-  }
-
   async #endLease(clientId: string, fid: Fid): Promise<void> {
-    const session = this.#sessionOf(clientId);
+    const session = this.#sessions.get(clientId)?.at(-1);
     if (session === undefined) throw new IbexError('ERR_CONNECTION_LOST', `client ${clientId} has no session`);
     // Later the answer means nothing any more.
     await session.call(client.endLease, { fid }, { timeoutMs: defaultMetaLimits.leaseMs });
