@@ -1,7 +1,8 @@
 /**
  * Choosing the targets of a new file: a pure function of the cluster map, what is asked for and a turn counter.
  * Targets of the pool that are online and good take part. While their free space is alike, files go around in
- * turn, so that small files spread evenly; when it is not, emptier targets are drawn more often.
+ * turn, so that small files spread evenly; when it is not, emptier targets are drawn more often. Where none can and
+ * some may be back in a moment, the caller is asked to try again, as whoever reads or writes there waits too.
  */
 import type { ClusterMap, TargetEntry } from '../wire/cluster-map.js';
 import { IbexError } from '../wire/errors.js';
@@ -22,10 +23,10 @@ interface Candidates {
 
 const known = new WeakMap<ClusterMap, Map<string, Candidates>>();
 
-/** `turn`: a number that differs from file to file; consecutive ones spread best. @throws ERR_NO_SPACE saying why */
+/** `turn`: a number that differs from file to file; consecutive ones spread best. @throws ERR_TRY_AGAIN, ERR_NO_SPACE or ERR_IO saying why */
 export function placeFile(map: ClusterMap, wanted: LayoutDefaults, turn: number): Layout {
   const { targets, alike } = candidatesOf(map, wanted.pool);
-  if (targets.length === 0) throw new IbexError('ERR_NO_SPACE', whyNone(map, wanted.pool));
+  if (targets.length === 0) throw whyNone(map, wanted.pool);
   const count = Math.min(wanted.stripeCount === 0 ? targets.length : wanted.stripeCount, targets.length, STRIPES_MAX);
   const chosen = alike || count === targets.length ? inTurn(targets, count, turn) : weighted(targets, count, turn);
   return { pattern: wanted.pattern, pool: wanted.pool, stripeSize: wanted.stripeSize, targets: chosen };
@@ -68,16 +69,11 @@ function candidatesOf(map: ClusterMap, pool: string): Candidates {
   return candidates;
 }
 
+const hasRoom = (target: TargetEntry): boolean => target.consistency === 'good' && target.bytesFree > 0;
+
 function findCandidates(map: ClusterMap, pool: string): Candidates {
   const usable = map.targets
-    .filter(
-      (target) =>
-        target.kind === 'storage' &&
-        target.pool === pool &&
-        target.reachability === 'online' &&
-        target.consistency === 'good' &&
-        target.bytesFree > 0,
-    )
+    .filter((target) => target.kind === 'storage' && target.pool === pool && target.reachability === 'online' && hasRoom(target))
     .sort((a, b) => a.id - b.id);
   const mean = usable.reduce((sum, target) => sum + target.bytesFree, 0) / Math.max(1, usable.length);
   const roomy = usable.filter((target) => target.bytesFree >= Math.min(NEARLY_FULL_BYTES, mean / 2));
@@ -86,12 +82,17 @@ function findCandidates(map: ClusterMap, pool: string): Candidates {
   return { targets, alike: Math.min(...free) >= ALIKE * Math.max(...free) };
 }
 
-function whyNone(map: ClusterMap, pool: string): string {
+function whyNone(map: ClusterMap, pool: string): IbexError {
   const storage = map.targets.filter((target) => target.kind === 'storage');
-  if (storage.length === 0) return 'the cluster has no storage targets yet';
+  if (storage.length === 0) return new IbexError('ERR_TRY_AGAIN', 'the cluster has no storage targets yet');
   const inPool = storage.filter((target) => target.pool === pool);
-  if (inPool.length === 0)
-    return `pool ${JSON.stringify(pool)} has no storage targets; there are ${[...new Set(storage.map((target) => JSON.stringify(target.pool)))].join(', ')}`;
+  if (inPool.length === 0) {
+    const pools = [...new Set(storage.map((target) => JSON.stringify(target.pool)))].join(', ');
+    return new IbexError('ERR_NO_SPACE', `pool ${JSON.stringify(pool)} has no storage targets; there are ${pools}`);
+  }
   const count = (what: string, matches: (target: TargetEntry) => boolean): string => `${inPool.filter(matches).length} ${what}`;
-  return `none of the ${inPool.length} storage targets of pool ${JSON.stringify(pool)} takes files: ${count('not online', (target) => target.reachability !== 'online')}, ${count('not good', (target) => target.consistency !== 'good')}, ${count('full', (target) => target.bytesFree <= 0)}`;
+  const text = `none of the ${inPool.length} storage targets of pool ${JSON.stringify(pool)} takes files: ${count('not online', (target) => target.reachability !== 'online')}, ${count('not good', (target) => target.consistency !== 'good')}, ${count('full', (target) => target.bytesFree <= 0)}`;
+  if (inPool.some((target) => target.reachability === 'probably-offline' && hasRoom(target))) return new IbexError('ERR_TRY_AGAIN', text);
+  const isFull = inPool.some((target) => target.reachability === 'online' && target.consistency === 'good');
+  return new IbexError(isFull ? 'ERR_NO_SPACE' : 'ERR_IO', text);
 }

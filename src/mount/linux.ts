@@ -1,6 +1,6 @@
 /** Numbers of the kernel's FUSE interface and of errno that TypeScript needs; from uapi linux/fuse.h and asm-generic/errno.h. */
 import { constants as os } from 'node:os';
-import { IbexError } from '../wire/errors.js';
+import { type ErrorCode, IbexError } from '../wire/errors.js';
 
 export const Fattr = {
   mode: 1 << 0,
@@ -54,11 +54,14 @@ export function errnoOf(error: unknown): number {
   return errnos[error.code] ?? Errno.EIO;
 }
 
+/** A server failed, or was not there for as long as a request may take. */
+const serverTroubles: ReadonlySet<ErrorCode> = new Set(['ERR_IO', 'ERR_TIMED_OUT', 'ERR_CONNECTION_LOST', 'ERR_TRY_AGAIN']);
+
 /** Whether an operator should hear of it: the outcome is not about what the program asked for. */
 export function isWorthLogging(error: unknown): boolean {
   if (error instanceof ErrnoError) return false;
   if (!(error instanceof IbexError) || error.status >= 1000) return true;
-  return error.kind === 'ERR_IO' || error.kind === 'ERR_TIMED_OUT' || error.kind === 'ERR_CONNECTION_LOST';
+  return serverTroubles.has(error.kind);
 }
 
 /** The name as the wire carries it. Names that are not UTF-8 cannot exist here. */

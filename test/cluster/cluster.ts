@@ -26,6 +26,12 @@ export interface ClusterOptions {
   readonly environment?: NodeJS.ProcessEnv;
 }
 
+/** A target as mgmtd lists it. */
+export interface ListedTarget {
+  readonly kind: 'meta' | 'storage';
+  readonly reachability: 'online' | 'probably-offline' | 'offline';
+}
+
 /** Cleaning up that a test registers: tap's t.teardown. */
 export interface Teardown {
   teardown(handler: () => Promise<void>): void;
@@ -92,26 +98,34 @@ export class TestCluster {
   /** Waits until mgmtd answers and every target is online. */
   async ready(): Promise<void> {
     const expected = 1 + (this.#options.storageNodes ?? 2) * (this.#options.targetsPerNode ?? 2);
+    await this.until((targets) => {
+      const dead = this.daemons.find((daemon) => !daemon.running);
+      if (dead !== undefined) throw new Error(`${dead.name} ended while starting:\n${dead.log().slice(-2000)}`);
+      return targets.filter((target) => target.reachability === 'online').length === expected;
+    });
+  }
+
+  /** Waits until mgmtd says of the targets what is wanted. What `wanted` throws ends it. */
+  async until(wanted: (targets: readonly ListedTarget[]) => boolean): Promise<void> {
     const deadline = performance.now() + READY_MS;
     // Not by the command: a program a look takes more CPU time than the daemons need to start.
     const url = `http://127.0.0.1:${this.httpPort}/api/v1/targets`;
     const headers = { authorization: `Bearer ${httpToken(await readKeyFile(this.keyFile))}` };
     let seen = 'nothing';
     while (performance.now() < deadline) {
-      const dead = this.daemons.find((daemon) => !daemon.running);
-      if (dead !== undefined) throw new Error(`${dead.name} ended while starting:\n${dead.log().slice(-2000)}`);
+      let targets: readonly ListedTarget[] = [];
       try {
         const answer = await fetch(url, { headers, signal: AbortSignal.timeout(1_000) });
         seen = await answer.text();
-        const { items } = JSON.parse(seen) as { items: readonly { reachability: string }[] };
-        if (items.filter((target) => target.reachability === 'online').length === expected) return;
+        targets = (JSON.parse(seen) as { items: readonly ListedTarget[] }).items;
       } catch (error) {
         seen = String(error);
       }
+      if (wanted(targets)) return;
       await pause(20);
     }
     throw new Error(
-      `cluster is not ready after ${READY_MS} ms: ${seen}\n${this.daemons.map((daemon) => `${daemon.name}: ${daemon.log().slice(-1000)}`).join('\n')}`,
+      `the cluster is not as wanted after ${READY_MS} ms: ${seen}\n${this.daemons.map((daemon) => `${daemon.name}: ${daemon.log().slice(-1000)}`).join('\n')}`,
     );
   }
 

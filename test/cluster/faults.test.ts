@@ -5,13 +5,18 @@ import t from 'tap';
 import type { FileSystem } from '../../src/index.js';
 import { needs } from '../support/capabilities.js';
 import { seed } from '../support/properties.js';
-import { ibex, run, TestCluster } from './cluster.js';
+import { ibex, type ListedTarget, run, TestCluster } from './cluster.js';
 import type { Daemon } from './daemon.js';
 
 const body = (index: number, bytes: number): Buffer => Buffer.alloc(bytes, `<${index}>`);
 const quick = {
   'mgmtd.heartbeat': 'interval = "200 ms"\nlost_session_after = "500 ms"\nprobably_offline_after = "1 s"\noffline_after = "3 s"',
 };
+
+const storageIs =
+  (state: ListedTarget['reachability']) =>
+  (targets: readonly ListedTarget[]): boolean =>
+    targets.length > 0 && targets.every(({ kind, reachability }) => kind === 'meta' || reachability === state);
 
 /** Writes files one after the other until told to stop; what close acknowledged is in `done`. */
 async function writer(fileSystem: FileSystem, folder: string, done: Map<string, Buffer>, stopped: () => boolean): Promise<void> {
@@ -97,6 +102,43 @@ t.test(
     for (const storage of cluster.storages) storage.start();
     await cluster.ready();
     t.ok((await fs.readFile(path)).equals(content), 'back without a remount');
+  },
+);
+
+t.test(
+  'a file that is created while all storage targets are away for a moment waits for them, and is not told of a lack of space',
+  { ...needs('root', 'fuse'), timeout: 120_000 },
+  async (t) => {
+    const patient = 'interval = "200 ms"\nlost_session_after = "300 ms"\nprobably_offline_after = "1 s"\noffline_after = "10 min"';
+    const cluster = await TestCluster.start(t, { settings: { 'mgmtd.heartbeat': patient } });
+    const mount = await cluster.mount();
+    const fileSystem = await cluster.client();
+    for (const storage of cluster.storages) await storage.kill();
+    await cluster.until(storageIs('probably-offline'));
+    let ended = 0;
+    const writes = [fs.writeFile(join(mount.path, 'a'), 'content'), fileSystem.writeFile('/b', 'content')];
+    for (const write of writes) write.finally(() => ended++).catch(() => undefined);
+    await fileSystem.mkdir('/d'); // the metadata server goes on answering
+    t.equal(ended, 0, 'both wait');
+    for (const storage of cluster.storages) storage.start();
+    await Promise.all(writes);
+    t.equal(await fileSystem.readFile('/a', 'utf8'), 'content');
+    t.equal(await fs.readFile(join(mount.path, 'b'), 'utf8'), 'content');
+  },
+);
+
+t.test(
+  'a file that is created while all storage targets are gone fails at once, and says that they are',
+  { ...needs('root', 'fuse'), timeout: 120_000 },
+  async (t) => {
+    const cluster = await TestCluster.start(t, { settings: quick });
+    const mount = await cluster.mount();
+    const fileSystem = await cluster.client();
+    for (const storage of cluster.storages) await storage.kill();
+    await cluster.until(storageIs('offline'));
+    await t.rejects(fs.writeFile(join(mount.path, 'a'), 'content'), { code: 'EIO' });
+    t.match(mount.daemon.log(), /none of the 4 storage targets of pool .*4 not online/, 'the log says why');
+    await t.rejects(fileSystem.writeFile('/b', 'content'), { code: 'EIO', message: /4 not online/ });
   },
 );
 

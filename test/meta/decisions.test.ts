@@ -6,6 +6,7 @@ import { attributesOf, decodeInode, encodeDefaults, encodeInode, encodeLayout, t
 import { halfSipHash, nameHash } from '../../src/meta/name-hash.js';
 import { placeFile } from '../../src/meta/placement.js';
 import { fidAt, fidBytes, hashAt, hashBytes } from '../../src/meta/tables.js';
+import type { TargetEntry } from '../../src/wire/cluster-map.js';
 import type { Fid, NodeId, TargetId } from '../../src/wire/fid.js';
 import { clusterMap, seed } from './support.js';
 
@@ -168,16 +169,24 @@ t.test('placement', async (t) => {
   t.strictSame(placeFile(choosy, wanted(4), 0).targets, [106]);
   t.strictSame(placeFile(choosy, wanted(1, 'fast'), 0).targets, [103]);
 
-  const reasons: [ReturnType<typeof clusterMap>, string, RegExp][] = [
-    [clusterMap(0), 'default', /no storage targets yet/],
-    [clusterMap(2), 'fast', /pool "fast" has no storage targets; there are "default"$/],
-    [
-      clusterMap(3, (_, index) => (index === 0 ? { reachability: 'offline' } : index === 1 ? { bytesFree: 0 } : { consistency: 'bad' })),
-      'default',
-      /none of the 3 storage targets.*1 not online, 1 not good, 1 full/,
-    ],
+  const [offline, away, full, bad] = [
+    { reachability: 'offline' },
+    { reachability: 'probably-offline' },
+    { bytesFree: 0 },
+    { consistency: 'bad' },
+  ] as const;
+  const of = (...changes: Partial<TargetEntry>[]) => clusterMap(changes.length, (_, index) => changes[index]!);
+  const reasons: [ReturnType<typeof clusterMap>, string, string, RegExp][] = [
+    [clusterMap(0), 'default', 'EAGAIN', /no storage targets yet/],
+    [clusterMap(2), 'fast', 'ENOSPC', /pool "fast" has no storage targets; there are "default"$/],
+    [of(offline, full, bad), 'default', 'ENOSPC', /none of the 3 storage targets.*1 not online, 1 not good, 1 full/],
+    [of(offline, away, full), 'default', 'EAGAIN', /none of the 3 storage targets.*2 not online/],
+    [of(away, away), 'default', 'EAGAIN', /2 not online/],
+    [of({ ...away, ...full }, full), 'default', 'ENOSPC', /2 full/],
+    [of({ ...away, ...bad }, offline), 'default', 'EIO', /2 not online, 1 not good/],
+    [of(offline, offline), 'default', 'EIO', /2 not online/],
   ];
-  for (const [map, pool, message] of reasons) t.throws(() => placeFile(map, wanted(1, pool), 0), message);
+  for (const [map, pool, code, message] of reasons) t.throws(() => placeFile(map, wanted(1, pool), 0), { code, message });
 });
 
 t.test('a request is served by who has the target in the newest map that either side knows', async (t) => {

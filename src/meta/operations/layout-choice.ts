@@ -21,7 +21,7 @@ export function mergeDefaults(base: LayoutDefaults, own: Partial<LayoutDefaults>
   return merged;
 }
 
-/** Targets for a file created in `directory`. @throws ERR_NO_SPACE */
+/** Targets for a file created in `directory`. @throws ERR_TRY_AGAIN, ERR_NO_SPACE, ERR_IO */
 export function chooseLayout(state: MetaState, directory: Inode, own: Partial<LayoutDefaults> | undefined): Layout {
   return place(state, mergeDefaults(defaultsOf(directory), own));
 }
