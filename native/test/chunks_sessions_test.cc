@@ -92,17 +92,25 @@ TEST_CASE("a client that closes its half gets no more answers, and leaves nothin
     REQUIRE(server.server.add_target(kTarget, folder.path(), 1).ok());
     TestClient witness(server.port());
     const auto frame = write_frame(chunk_of(1), pattern(kBytes, 1));
-    for (const size_t missing : {size_t{0}, size_t{1}, frame.size() - 10}) {
+    const auto last_frame = write_frame(chunk_of(2), pattern(kBytes, 2));
+    const auto writes = [&] {
+      return server.server.statistics().targets[0].operations[static_cast<size_t>(wire::ChunkOperation::kWrite)].operations;
+    };
+    for (const size_t missing : {size_t{1}, last_frame.size() - 10, size_t{0}}) {
       CAPTURE(missing);
+      const uint64_t before = writes();
       TestClient client(server.port());
       for (int i = 0; i < 8; i++) REQUIRE(client.send_bytes(frame));
-      REQUIRE(client.send_bytes(Bytes(frame).first(frame.size() - missing)));
+      REQUIRE(client.send_bytes(Bytes(last_frame).first(last_frame.size() - missing)));
       REQUIRE(shutdown(client.socket(), SHUT_WR) == 0);
       Answer answer;
-      int answers = 0;
+      uint64_t answers = 0;
       while (client.receive(&answer)) answers++;
-      CHECK(answers <= 9);
       CHECK(has_come_to_rest(server));
+      const uint64_t begun = writes() - before;
+      CHECK(answers <= begun);
+      CHECK(begun <= (missing == 0 ? 9 : 8));
+      if (missing > 0) CHECK(+witness.stat(kTarget, chunk_of(2)).chunk_size == 0);
       REQUIRE(witness.write(kTarget, chunk_of(1), 0, pattern(100, 2)) == StatusCode::kOk);
     }
   });

@@ -70,7 +70,7 @@ t.test('kill -9 of each daemon under load loses nothing that was acknowledged', 
   }
 });
 
-t.test('a power cut of everything: names and files that fsync acknowledged are there after a restart', { timeout: 120_000 }, async (t) => {
+t.test('kill -9 of everything: names and files that fsync acknowledged are there after a restart', { timeout: 120_000 }, async (t) => {
   const cluster = await TestCluster.start(t, { settings: quick });
   const fileSystem = await cluster.client();
   const handle = await fileSystem.open('/kept', 'w');

@@ -17,6 +17,7 @@ const HEADER_BYTES = 32;
 let failing = false;
 let gate: Promise<void> | undefined;
 let openGate = (): void => undefined;
+let held = 0;
 
 fs.fdatasync = ((descriptor: number, done: Callback): void => {
   if (failing) {
@@ -25,6 +26,7 @@ fs.fdatasync = ((descriptor: number, done: Callback): void => {
   }
   const path = readlinkSync(`/proc/self/fd/${descriptor}`);
   const { size } = statSync(path);
+  if (gate !== undefined) held++;
   void Promise.resolve(gate).then(() => {
     realSync(descriptor, (error) => {
       if (error === null) synced.set(path, size);
@@ -37,9 +39,15 @@ syncBuiltinESMExports();
 /** From now on syncs do not end, until `releaseSyncs`. */
 export function holdSyncs(): void {
   if (gate !== undefined) return;
+  held = 0;
   gate = new Promise((resolve) => {
     openGate = resolve;
   });
+}
+
+/** How many have begun since `holdSyncs`, and wait. */
+export function heldSyncs(): number {
+  return held;
 }
 
 export function releaseSyncs(): void {

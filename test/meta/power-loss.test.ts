@@ -1,10 +1,11 @@
 /** What a power cut takes back: log entries that were not yet on disk, and nothing that follows from them may have happened. */
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import t from 'tap';
 import type { FidAllocator } from '../../src/meta/fid-allocator.js';
 import type { Store } from '../../src/meta/store/store.js';
 import { type Fid, ROOT_FID } from '../../src/wire/fid.js';
-import { failSyncs, holdSyncs, powerLoss, releaseSyncs } from './held-disk.js';
+import { failSyncs, heldSyncs, holdSyncs, powerLoss, releaseSyncs } from './held-disk.js';
 
 const { crc32c, openTarget, silent, testFolder, until } = await import('./support.js');
 const { FidAllocator: FidAllocatorClass } = await import('../../src/meta/fid-allocator.js');
@@ -28,7 +29,9 @@ t.test('chunks stay until the removal of their file is on disk', async (t) => {
   holdSyncs();
   await m.call('unlink', { parent: root, name: 'unlinked' });
   await m.call('rename', { parent: root, name: 'new', newParent: root, newName: 'replaced', mode: 'replace' });
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  // Whoever removes chunks has come as far as to ask for the sync.
+  await until(() => heldSyncs() > 0);
+  await nextTurn();
   t.strictSame(m.chunks.calls, []);
   powerLoss(join(folder, 'a'), join(folder, 'b'));
   releaseSyncs();
@@ -92,7 +95,8 @@ t.test('FIDs are handed out when their reservation is on disk', async (t) => {
     // A sequence has one object less than its blocks.
     for (let index = 1; index < block; index++) take(fids);
     if (round !== 3) take(fids);
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await until(() => heldSyncs() > 0);
+    await nextTurn();
     t.throws(() => fids.next(), { code: 'EAGAIN', message: /disk/ }, 'none before it is on disk');
     powerLoss(join(folder, String(round)), join(folder, String(round + 1)));
     releaseSyncs();

@@ -3,6 +3,7 @@ import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import t from 'tap';
+import { defaultMetaLimits } from '../../src/meta/types.js';
 import { Cluster } from '../../src/net/cluster.js';
 import { Endpoint } from '../../src/net/endpoint.js';
 import { ROOT_FID } from '../../src/wire/fid.js';
@@ -13,6 +14,7 @@ import { needs } from '../support/capabilities.js';
 
 const able = needs('root', 'fuse');
 const ROUNDS = 60;
+const LEASE_MS = defaultMetaLimits.leaseMs;
 
 const exists = (path: string): Promise<boolean> =>
   fs.stat(path).then(
@@ -141,6 +143,7 @@ t.test(
     const { a, b } = await twoMounts(t);
     for (let round = 0; round < 3; round++) {
       const d = `stopped ${round}`;
+      const beforeGranted = performance.now();
       await fs.mkdir(join(a.path, d));
       t.notOk(await exists(join(a.path, d, 'x')));
       a.daemon.signal('SIGSTOP');
@@ -148,6 +151,7 @@ t.test(
       const looking = exists(join(a.path, d, 'x'));
       try {
         await fs.writeFile(join(b.path, d, 'x'), '');
+        t.ok(performance.now() - beforeGranted >= LEASE_MS, 'it waited');
       } finally {
         a.daemon.signal('SIGCONT');
       }
@@ -159,10 +163,12 @@ t.test(
 
 t.test('a mount that is killed delays others until its lease has run out', { ...able, timeout: 120_000 }, async (t) => {
   const { a, b } = await twoMounts(t);
+  const beforeGranted = performance.now();
   await fs.mkdir(join(a.path, 'd'));
   t.notOk(await exists(join(a.path, 'd', 'x')));
   await a.abandon();
   await fs.writeFile(join(b.path, 'd', 'x'), '');
+  t.ok(performance.now() - beforeGranted >= LEASE_MS, 'it waited');
   t.ok(await exists(join(b.path, 'd', 'x')));
 });
 
@@ -173,8 +179,10 @@ t.test('after the metadata server was killed, what it had granted still holds', 
     await fs.mkdir(join(a.path, d));
     t.notOk(await exists(join(a.path, d, 'x')));
     await cluster.meta.kill();
+    const beforeStarted = performance.now();
     cluster.meta.start();
     await fs.writeFile(join(b.path, d, 'x'), '');
+    t.ok(performance.now() - beforeStarted >= LEASE_MS, 'it waited');
     t.ok(await exists(join(a.path, d, 'x')));
   }
 });
