@@ -87,28 +87,20 @@ bool TcpConnection::handle_frames() {
 bool TcpConnection::handle_plan() {
   DataPlan plan = handler_->plan_data(self(), parser_.header(), parser_.body());
   if (state_ == State::kClosed) return false;
-  if (plan.kind == DataPlan::Kind::kInto || plan.kind == DataPlan::Kind::kDiscard) {
-    receiving_data_ = true;
-    received_at_ = MonotonicClock::now();
-    if (progress_timer_ == 0) watch_progress(std::chrono::milliseconds(limits_.dead_peer_ms));
+  if (plan.kind == DataPlan::Kind::kPause) {
+    put_off_ = true;
+    return false;
   }
-  switch (plan.kind) {
-    case DataPlan::Kind::kInto:
-      data_context_ = std::move(plan.context);
-      parser_.receive_data_into(plan.into);
-      return true;
-    case DataPlan::Kind::kDiscard:
-      data_context_ = std::move(plan.context);
-      parser_.discard_data();
-      return true;
-    case DataPlan::Kind::kPause:
-      put_off_ = true;
-      return false;
-    case DataPlan::Kind::kClose:
-      break;
+  if (plan.kind == DataPlan::Kind::kClose) {
+    fail({plan.reason.ok() ? StatusCode::kBadRequest : plan.reason.code(), name() + ": " + plan.reason.message()});
+    return false;
   }
-  fail({plan.reason.ok() ? StatusCode::kBadRequest : plan.reason.code(), name() + ": " + plan.reason.message()});
-  return false;
+  plan.kind == DataPlan::Kind::kInto ? parser_.receive_data_into(plan.into) : parser_.discard_data();
+  data_context_ = std::move(plan.context);
+  receiving_data_ = true;
+  received_at_ = MonotonicClock::now();
+  if (progress_timer_ == 0) watch_progress(std::chrono::milliseconds(limits_.dead_peer_ms));
+  return true;
 }
 
 // One timer serves many frames: it looks when the last bytes came and waits for what is left of the time.

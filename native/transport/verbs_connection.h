@@ -116,7 +116,7 @@ class VerbsConnection final : public Connection, private FrameHandler {
   bool handle_frames();
   bool handle_plan();
   bool was_asked(const wire::FrameHeader& answer);
-  bool handle_remote_plan(const wire::FrameHeader& header, Bytes body);
+  bool take_remote(const wire::FrameHeader& header, Bytes body, DataPlan plan);
   bool begin_pull(const wire::FrameHeader& header, Bytes body, DataPlan plan);
   bool take_written(const wire::FrameHeader& header, DataPlan plan);
   bool handle_frame();

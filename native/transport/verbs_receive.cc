@@ -12,6 +12,11 @@ namespace {
 
 constexpr size_t kPrefixBytes = sizeof(wire::MessagePrefix);
 
+// Of the frames with data, what is no request.
+bool is_answer(const wire::FrameHeader& header) {
+  return header.type != static_cast<uint8_t>(wire::FrameType::kChunkRequest);
+}
+
 }  // namespace
 
 void VerbsConnection::complete(verbs::Completion& completion) {
@@ -143,25 +148,21 @@ bool VerbsConnection::handle_frames() {
 
 bool VerbsConnection::handle_plan() {
   const wire::FrameHeader& header = parser_.header();
-  if (has_remote_data(header)) return handle_remote_plan(header, parser_.body());
+  const bool remote = has_remote_data(header);
+  // Before the plan: nothing of a wrong answer may be used.
+  if (remote && is_answer(header) && !was_asked(header))
+    return refuse({StatusCode::kBadFrame, "an answer says that it wrote data that was not asked for"});
   DataPlan plan = handler_.plan_data(self(), header, parser_.body());
   if (state_ != State::kOpen) return false;
-  switch (plan.kind) {
-    case DataPlan::Kind::kInto:
-      data_context_ = std::move(plan.context);
-      parser_.receive_data_into(plan.into);
-      return true;
-    case DataPlan::Kind::kDiscard:
-      data_context_ = std::move(plan.context);
-      parser_.discard_data();
-      return true;
-    case DataPlan::Kind::kPause:
-      put_off_ = true;
-      return false;
-    case DataPlan::Kind::kClose:
-      break;
+  if (plan.kind == DataPlan::Kind::kPause) {
+    put_off_ = true;
+    return false;
   }
-  return refuse(plan.reason);
+  if (plan.kind == DataPlan::Kind::kClose) return refuse(plan.reason);
+  if (remote) return take_remote(header, parser_.body(), std::move(plan));
+  plan.kind == DataPlan::Kind::kInto ? parser_.receive_data_into(plan.into) : parser_.discard_data();
+  data_context_ = std::move(plan.context);
+  return true;
 }
 
 // Only what was asked, into what was named for it.
@@ -172,19 +173,8 @@ bool VerbsConnection::was_asked(const wire::FrameHeader& answer) {
 }
 
 // The data is not in the stream: that of a request is to be fetched, that of an answer was written already.
-bool VerbsConnection::handle_remote_plan(const wire::FrameHeader& header, Bytes body) {
-  const bool request = header.type == static_cast<uint8_t>(wire::FrameType::kChunkRequest);
-  // Before the plan: nothing of a wrong answer may be used.
-  if (!request && !was_asked(header))
-    return refuse({StatusCode::kBadFrame, "an answer says that it wrote data that was not asked for"});
-  DataPlan plan = handler_.plan_data(self(), header, body);
-  if (state_ != State::kOpen) return false;
-  if (plan.kind == DataPlan::Kind::kPause) {
-    put_off_ = true;
-    return false;
-  }
-  if (plan.kind == DataPlan::Kind::kClose) return refuse(plan.reason);
-  if (!request) return take_written(header, std::move(plan));
+bool VerbsConnection::take_remote(const wire::FrameHeader& header, Bytes body, DataPlan plan) {
+  if (is_answer(header)) return take_written(header, std::move(plan));
   if (plan.kind == DataPlan::Kind::kInto) return begin_pull(header, body, std::move(plan));
   data_context_ = std::move(plan.context);
   parser_.skip_data();
