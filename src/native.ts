@@ -103,17 +103,11 @@ export interface NativeRuntime {
   close(): void;
 }
 
-export interface NativeFeature {
-  readonly name: string;
-  readonly available: boolean;
-  readonly reason: string;
-}
-
 export interface NativeAddon {
   /** onEvents is called when records are in the ring and JavaScript had said that it sleeps. */
   createRuntime(options: RuntimeOptions, onEvents: () => void): NativeRuntime;
-  /** What this machine has: io_uring, fuse, rdma; each with the reason. */
-  features(): NativeFeature[];
+  /** Why storage daemons cannot use io_uring here; '' where they can. */
+  ioUringProblem(): string;
   unmount(mountpoint: string, lazy: boolean): void;
   crc32c(bytes: Uint8Array, seed?: number): number;
   /** Milliseconds on a monotonic clock that goes on while the machine is suspended, as that of performance.now() does not. */

@@ -1,12 +1,13 @@
 // Entry point of the addon: what src/native.ts calls NativeAddon.
 #include <napi.h>
 
-#include "addon/features.h"
 #include "addon/file_lock.h"
 #include "addon/rdma.h"
 #include "addon/runtime.h"
+#include "addon/service_manager.h"
 #include "base/boot_clock.h"
 #include "base/crc32c.h"
+#include "chunks/disk_engine.h"
 #include "fuse/mount.h"
 
 namespace ibexfs {
@@ -22,17 +23,9 @@ Napi::Value create_runtime(const Napi::CallbackInfo& info) {
   return data->runtime_class.New({info[0], info[1]});
 }
 
-Napi::Value features(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  Napi::Array list = Napi::Array::New(env);
-  for (const Feature& feature : probe_features()) {
-    Napi::Object entry = Napi::Object::New(env);
-    entry.Set("name", feature.name);
-    entry.Set("available", Napi::Boolean::New(env, feature.available));
-    entry.Set("reason", feature.reason);
-    list.Set(list.Length(), entry);
-  }
-  return list;
+Napi::Value io_uring_problem(const Napi::CallbackInfo& info) {
+  // What the disk engine itself asks before it chooses.
+  return Napi::String::New(info.Env(), probe_io_uring().message());
 }
 
 Napi::Value unmount(const Napi::CallbackInfo& info) {
@@ -80,7 +73,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   data->runtime_class = Napi::Persistent(RuntimeObject::define(env));
   env.SetInstanceData(data);
   exports.Set("createRuntime", Napi::Function::New(env, create_runtime, "createRuntime"));
-  exports.Set("features", Napi::Function::New(env, features, "features"));
+  exports.Set("ioUringProblem", Napi::Function::New(env, io_uring_problem, "ioUringProblem"));
   exports.Set("unmount", Napi::Function::New(env, unmount, "unmount"));
   exports.Set("crc32c", Napi::Function::New(env, checksum, "crc32c"));
   exports.Set("bootTimeMs", Napi::Function::New(env, boot_time_ms, "bootTimeMs"));

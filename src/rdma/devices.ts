@@ -1,8 +1,8 @@
 /** Which RDMA devices this machine has, and what is wrong with them. */
-import { readFileSync } from 'node:fs';
 import { loadNative } from '../native.js';
 import { Device } from './device.js';
 import { native, RdmaError } from './errors.js';
+import { lockedMemory } from './locked-memory.js';
 import type { NativeAvailability, NativeDeviceInfo, NativeDeviceLimits, NativeGid, NativeLiveObjects, NativePort } from './native.js';
 
 /**
@@ -50,15 +50,10 @@ export interface DeviceReport {
   readonly problems: readonly string[];
 }
 
-/** Below this, arenas of ordinary size cannot be registered. */
-const MEMLOCK_WANTED_BYTES = 64 * 2 ** 20;
-
 function memoryLockProblem(): string | undefined {
-  // Root is not bound by the limit.
-  if (process.geteuid?.() === 0) return undefined;
-  const soft = /^Max locked memory\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 'unlimited';
-  if (soft === 'unlimited' || Number(soft) >= MEMLOCK_WANTED_BYTES) return undefined;
-  return `this process may lock ${Math.floor(Number(soft) / 1024)} KiB of memory, and RDMA locks its buffers: raise the limit (ulimit -l unlimited; LimitMEMLOCK=infinity in a systemd unit)`;
+  const { limitBytes, enough } = lockedMemory();
+  if (enough) return undefined;
+  return `this process may lock ${Math.floor(limitBytes / 1024)} KiB of memory, and RDMA locks its buffers: raise the limit (ulimit -l unlimited; LimitMEMLOCK=infinity in a systemd unit)`;
 }
 
 function describePort(device: Device, number: number): PortInfo {

@@ -7,31 +7,21 @@ import { withCluster } from '../connections.js';
 import type { Context } from '../context.js';
 import { reportOf } from '../exit-codes.js';
 import { ibexMounts } from '../mounts.js';
-import type { Finding, FindingState } from './finding.js';
+import type { Finding } from './finding.js';
 import { checkFuseDevice, checkFusermount, checkLockedMemory, checkNode } from './machine.js';
 import { checkRdma } from './rdma.js';
 
-/** What native code found out by trying: the addon itself and the kernel interfaces it uses. */
+/** The addon itself, and whether the kernel lets it use io_uring. */
 async function checkNative(): Promise<Finding[]> {
   const { loadNative } = await import('../../native.js');
   try {
-    const native = loadNative();
-    const states: readonly FindingState[] = ['note', 'ok'];
+    const problem = loadNative().ioUringProblem();
+    const name = 'io_uring';
+    const advice =
+      'Storage daemons then use threads for disk I/O, which costs more CPU. Linux 5.6 or newer has it; containers often forbid it (seccomp), and so does kernel.io_uring_disabled.';
     return [
       { name: 'native part', state: 'ok', detail: 'loaded' },
-      ...native
-        .features()
-        // These are looked at below, with advice.
-        .filter(({ name }) => !['fuse', 'rdma', 'memlock'].includes(name))
-        .map(({ name, available, reason }) => ({
-          name,
-          state: states[Number(available)] as FindingState,
-          detail: available ? reason || 'available' : reason,
-          advice:
-            available || name !== 'io_uring'
-              ? undefined
-              : 'Storage daemons then use threads for disk I/O, which costs more CPU. Linux 5.6 or newer has it; containers often forbid it (seccomp), and so does kernel.io_uring_disabled.',
-        })),
+      problem === '' ? { name, state: 'ok', detail: 'asynchronous disk I/O' } : { name, state: 'note', detail: problem, advice },
     ];
   } catch (error) {
     return [

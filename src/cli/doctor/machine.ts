@@ -1,12 +1,11 @@
 /** Checks of this machine: Node, memory that may be locked, FUSE. Each returns one finding. */
-import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { lockedMemory } from '../../rdma/locked-memory.js';
 import { formatBytes } from '../output/format.js';
 import type { Finding } from './finding.js';
 
 const NODE_MAJOR_MIN = 20;
-/** RDMA pins the memory that it moves: a client needs at least this much. */
-const MEMLOCK_WANTED = 64 * 2 ** 20;
 
 export function findProgram(name: string): string | undefined {
   return [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin']
@@ -68,18 +67,11 @@ export function checkFusermount(): Finding {
   };
 }
 
-/** The "Max locked memory" line of /proc/self/limits, in bytes. Pure. */
-export function lockedMemoryLimit(limits: string): number | undefined {
-  const soft = /^Max locked memory\s+(\S+)/m.exec(limits)?.[1];
-  if (soft === undefined) return undefined;
-  return soft === 'unlimited' ? Number.POSITIVE_INFINITY : Number(soft);
-}
-
 export function checkLockedMemory(): Finding {
+  const { limitBytes, enough } = lockedMemory();
   const name = 'locked memory';
-  const limit = lockedMemoryLimit(readFileSync('/proc/self/limits', 'utf8')) ?? 0;
-  const detail = limit === Number.POSITIVE_INFINITY ? 'unlimited' : formatBytes(limit);
-  if (limit >= MEMLOCK_WANTED || process.getuid?.() === 0) return { name, state: 'ok', detail };
+  const detail = limitBytes === Number.POSITIVE_INFINITY ? 'unlimited' : formatBytes(limitBytes);
+  if (enough) return { name, state: 'ok', detail };
   const advice =
     'RDMA pins its buffers. In /etc/security/limits.d/ibexfs.conf: "* - memlock unlimited"; in a systemd unit: LimitMEMLOCK=infinity. TCP does not need it.';
   return { name, state: 'note', detail, advice };
