@@ -159,8 +159,7 @@ export class Runtime {
     if (data !== undefined) this.#commands.set(data, at + FuseReplyCommandBytes);
   }
 
-  /** Tells native code what it may answer the kernel by itself; it does so when the command has been handed over. */
-  /** untilMs: by bootTimeMs. */
+  /** Tells native code what it may answer the kernel by itself, untilMs (by bootTimeMs), once the command has been handed over. */
   fuseFacts(fields: Partial<Omit<FuseFactsCommand, 'nameLength' | 'untilMs'>>, untilMs: number, name?: Uint8Array): void {
     const length = name?.length ?? 0;
     const at = this.#append(CommandKind.fuseFacts, FuseFactsCommandBytes, length);
