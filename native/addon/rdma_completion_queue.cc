@@ -1,6 +1,12 @@
 #include "addon/rdma_completion_queue.h"
 
 namespace ibexfs {
+namespace {
+
+// The event loop stands still meanwhile.
+constexpr uint64_t kPollMaxUs = 1'000'000;
+
+}  // namespace
 
 Napi::Function RdmaCompletionQueue::define(Napi::Env env) {
   using Self = RdmaCompletionQueue;
@@ -70,7 +76,12 @@ Napi::Value RdmaCompletionQueue::refusals(Napi::Env env, const std::vector<RdmaL
 Napi::Value RdmaCompletionQueue::poll(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (loop() == nullptr) return throw_rdma_closed(env, "completion queue"), env.Undefined();
-  const auto count = loop_->poll();
+  const auto limit_us = whole_number(info[0]);
+  if (!limit_us || *limit_us > kPollMaxUs) {
+    throw_rdma_argument(env, "poll waits for at most " + std::to_string(kPollMaxUs) + " microseconds");
+    return env.Undefined();
+  }
+  const auto count = loop_->poll(static_cast<uint32_t>(*limit_us));
   if (count.ok()) return Napi::Number::New(env, count.value());
   throw_rdma(env, count.status(), {.device = loop_->device_name()});
   return env.Undefined();

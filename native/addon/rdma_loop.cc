@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 
 #include "addon/rdma_values.h"
 
@@ -77,10 +78,17 @@ void RdmaLoop::go_on(bool wanted) {
     uv_idle_stop(&idle_);
 }
 
-Result<uint32_t> RdmaLoop::poll() {
-  if (given_ == ready_.size()) {
+Result<uint32_t> RdmaLoop::poll(uint32_t limit_us) {
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point deadline;
+  for (uint32_t looks = 0; given_ == ready_.size(); ++looks) {
     const auto polled = queue_->poll(ready_, kCompletionsMax);
     if (!polled.ok()) return polled.status();
+    // The clock may cost more than a look.
+    if (given_ < ready_.size() || looks % kLooksPerClock != 0) continue;
+    if (limit_us == 0) break;
+    if (looks == 0) deadline = Clock::now() + std::chrono::microseconds(limit_us);
+    if (Clock::now() >= deadline) break;
   }
   const uint32_t count = emit();
   // What did not fit has no event of its own.
@@ -90,30 +98,41 @@ Result<uint32_t> RdmaLoop::poll() {
 
 // Moves what fits from ready_ to the records that JavaScript reads.
 uint32_t RdmaLoop::emit() {
-  const size_t records = std::min<size_t>(ready_.size() - given_, kCompletionsMax);
-  for (size_t i = 0; i < records; ++i) {
-    const verbs::Completion& completion = ready_[given_ + i];
-    const auto slot = static_cast<uint32_t>(completion.owner);
-    wire::RdmaCompletion& record = (*completions_)[i];
-    record.tag = static_cast<uint32_t>(completion.token);
-    record.index = static_cast<uint32_t>(completion.token >> 32);
-    record.queue_pair = slot;
-    record.operation = static_cast<uint8_t>(completion.operation);
-    record.status = static_cast<uint8_t>(completion.status);
-    record.flags =
-        static_cast<uint8_t>((completion.has_immediate ? static_cast<uint8_t>(wire::RdmaCompletionFlag::kImmediate) : 0) |
-                             (completion.received_write ? static_cast<uint8_t>(wire::RdmaCompletionFlag::kReceivedWrite) : 0));
-    record.bytes = completion.bytes;
-    record.immediate = completion.immediate;
-    record.vendor_error = completion.vendor_error;
-    if (Place* place = place_of(slot); place != nullptr) count(*place, -1);
-  }
-  given_ += records;
+  uint32_t records = 0;
+  for (; given_ < ready_.size() && records < kCompletionsMax; ++given_) record(ready_[given_], records);
   if (given_ == ready_.size()) {
     ready_.clear();  // lets go of what the requests kept
     given_ = 0;
   }
-  return static_cast<uint32_t>(records);
+  return records;
+}
+
+// Appends a record; what only says that one more request of a batch succeeded is counted in the record before it.
+void RdmaLoop::record(const verbs::Completion& completion, uint32_t& records) {
+  const auto slot = static_cast<uint32_t>(completion.owner);
+  if (Place* place = place_of(slot); place != nullptr) count(*place, -1);
+  const auto tag = static_cast<uint32_t>(completion.token);
+  const auto succeeded = static_cast<uint8_t>(verbs::CompletionStatus::kSuccess);
+  if (records > 0 && completion.status == verbs::CompletionStatus::kSuccess && completion.operation != verbs::Operation::kReceive) {
+    wire::RdmaCompletion& before = (*completions_)[records - 1];
+    if (before.tag == tag && before.queue_pair == slot && before.status == succeeded) {
+      ++before.count;
+      return;
+    }
+  }
+  wire::RdmaCompletion& record = (*completions_)[records++];
+  record.tag = tag;
+  record.index = static_cast<uint32_t>(completion.token >> 32);
+  record.queue_pair = slot;
+  record.operation = static_cast<uint8_t>(completion.operation);
+  record.status = static_cast<uint8_t>(completion.status);
+  record.flags =
+      static_cast<uint8_t>((completion.has_immediate ? static_cast<uint8_t>(wire::RdmaCompletionFlag::kImmediate) : 0) |
+                           (completion.received_write ? static_cast<uint8_t>(wire::RdmaCompletionFlag::kReceivedWrite) : 0));
+  record.bytes = completion.bytes;
+  record.immediate = completion.immediate;
+  record.vendor_error = completion.vendor_error;
+  record.count = 1;
 }
 
 void RdmaLoop::deliver(uint32_t count, const Status& broken) {

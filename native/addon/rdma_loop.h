@@ -47,8 +47,9 @@ class RdmaLoop {
   // Posts the first `count` requests: those of each queue pair in their order, all or (unless the device itself refuses
   // in the middle) none; receives before the others, so that an answer to a request finds its receive.
   std::vector<Refusal> submit(uint32_t count);
-  // Takes completions that are there now without the event loop; how many records completions() holds.
-  Result<uint32_t> poll();
+  // Takes completions without the event loop, those that are there or that come within `limit_us`; how many records
+  // completions() holds.
+  Result<uint32_t> poll(uint32_t limit_us);
 
   // The queue pair gets a slot; null when the loop was closed meanwhile.
   Result<uint32_t> add(std::shared_ptr<verbs::ProtectionDomain> domain, const verbs::LocalPort& port,
@@ -77,6 +78,8 @@ class RdmaLoop {
   };
   static constexpr uint32_t kIndexBits = 16;
   static constexpr uint32_t kIndexMask = (1U << kIndexBits) - 1;
+  // Looks at the queue for each at the clock.
+  static constexpr uint32_t kLooksPerClock = 64;
   // Batches that JavaScript gets before other handles of the loop have their turn.
   static constexpr int kBatchesPerTurn = 4;
   // At the end of the environment outcomes interest nobody: what is not flushed by then, destroying ends.
@@ -87,6 +90,7 @@ class RdmaLoop {
   void turn();
   void go_on(bool wanted);
   uint32_t emit();
+  void record(const verbs::Completion& completion, uint32_t& records);
   void deliver(uint32_t count, const Status& broken);
   void count(Place& place, int64_t change);
   Place* place_of(uint32_t slot);

@@ -803,7 +803,7 @@ static_assert(offsetof(RdmaRequest, remote_address) == 40);
 static_assert(offsetof(RdmaRequest, compare_or_add) == 48);
 static_assert(offsetof(RdmaRequest, swap) == 56);
 
-// The end of an RdmaRequest. bytes is what a receive got.
+// The end of an RdmaRequest, or of as many as count says: requests of one tag from index on, none of them a receive, which succeeded one after another. bytes is what a receive got.
 struct __attribute__((packed)) RdmaCompletion {
   uint32_t tag{};
   uint32_t index{};
@@ -815,7 +815,7 @@ struct __attribute__((packed)) RdmaCompletion {
   uint32_t bytes{};
   uint32_t immediate{};
   uint32_t vendor_error{};
-  uint32_t reserved2{};
+  uint32_t count{};
 };
 static_assert(sizeof(RdmaCompletion) == 32);
 static_assert(offsetof(RdmaCompletion, tag) == 0);
@@ -827,6 +827,7 @@ static_assert(offsetof(RdmaCompletion, flags) == 14);
 static_assert(offsetof(RdmaCompletion, bytes) == 16);
 static_assert(offsetof(RdmaCompletion, immediate) == 20);
 static_assert(offsetof(RdmaCompletion, vendor_error) == 24);
+static_assert(offsetof(RdmaCompletion, count) == 28);
 
 // chunkOperation: truncate, stat, sync or remove one chunk. Ends with a chunkDone event of the same tag.
 struct __attribute__((packed)) ChunkOperationCommand {

@@ -19,6 +19,8 @@ export interface CompletionQueueOptions {
 }
 
 const ENTRIES = 4096;
+/** Native code polls for so long at a time. */
+const SPIN_US_MAX = 1_000_000;
 
 interface Tagged {
   readonly operation: Operation;
@@ -118,13 +120,17 @@ export class CompletionQueue {
   }
 
   /**
-   * Takes completions that are there now, without waiting for the event loop; gives their number. What they settle runs
-   * with the next microtasks.
+   * Takes completions that are there now, without waiting for the event loop; gives the number of records that tell of
+   * them: 0 when there was none. What they settle runs with the next microtasks.
    *
    * @throws RdmaError ERR_RDMA_CLOSED; ERR_RDMA_VERB when the queue is broken
    */
   poll(): number {
-    const count = native(() => this.#native.poll());
+    return this.#poll(0);
+  }
+
+  #poll(limitUs: number): number {
+    const count = native(() => this.#native.poll(limitUs));
     if (count > 0) this.#deliver(count);
     return count;
   }
@@ -142,10 +148,13 @@ export class CompletionQueue {
     promise.then(note, note);
     this.flush();
     const deadline = performance.now() + limitUs / 1000;
-    while (!settled && this.#open) {
-      this.poll();
-      await Promise.resolve();
-      if (!settled && performance.now() > deadline) break;
+    let leftUs = limitUs;
+    while (this.#open && leftUs >= 0) {
+      this.#poll(Math.min(SPIN_US_MAX, Math.floor(leftUs)));
+      // What these completions settled, and all that follows from it at once, runs before the next look.
+      await new Promise<void>((resolve) => process.nextTick(resolve));
+      if (settled) break;
+      leftUs = (deadline - performance.now()) * 1000;
     }
     return await promise;
   }
@@ -158,9 +167,9 @@ export class CompletionQueue {
       if (entry === undefined || entry.slot !== cursor.queuePair) continue;
       const { operation, queuePair } = entry;
       queuePair.completed(operation, cursor);
-      operation.completed += 1;
+      operation.completed += cursor.count;
       if (operation.completed === operation.count || operation.ended) this.#untag(operation);
-      this.#toPump.add(queuePair);
+      if (queuePair.waits) this.#toPump.add(queuePair);
     }
     for (const queuePair of this.#toPump) queuePair.pump();
     this.#toPump.clear();

@@ -76,7 +76,7 @@ export class Operation {
     signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
-  /** One request ended well. */
+  /** One request ended well, or `cursor.count` that are no receives. */
   complete(cursor: CompletionCursor): void {
     if (this.receives) {
       const { index, bytes, immediate, receivedWrite } = cursor;
@@ -87,7 +87,7 @@ export class Operation {
         ...(receivedWrite ? { writtenBytes: bytes } : {}),
       };
     }
-    this.#end(1);
+    this.#end(cursor.count);
   }
 
   /** `count` requests ended badly, or will never be posted. */

@@ -163,22 +163,22 @@ export class QueuePair {
    *   completionStatus; ERR_RDMA_FLUSHED; ERR_RDMA_QUEUE_FULL; ERR_RDMA_CLOSED
    */
   async write(local: Uint8Array, remote: RemoteMemory, options: SendOptions = {}): Promise<void> {
-    await this.#one(this.#requests.write(local, remote, options), options);
+    await this.#post(this.#requests.write(local, remote, options), options);
   }
 
   /** Like write; the peer gets 32 bits along, with a receive that it has posted. */
   async writeWithImm(local: Uint8Array, remote: RemoteMemory, immediate: number, options: SendOptions = {}): Promise<void> {
-    await this.#one(this.#requests.write(local, remote, options, immediate), options);
+    await this.#post(this.#requests.write(local, remote, options, immediate), options);
   }
 
   /** Reads memory of the peer into local bytes: as many as `local` has. */
   async read(local: Uint8Array, remote: RemoteMemory, options: SendOptions = {}): Promise<void> {
-    await this.#one(this.#requests.read(local, remote, options), options);
+    await this.#post(this.#requests.read(local, remote, options), options);
   }
 
   /** Sends a message into the next receive of the peer. It is delivered when this resolves. */
   async send(local: Uint8Array, options: MessageOptions = {}): Promise<void> {
-    await this.#one(this.#requests.send(local, options), options);
+    await this.#post(this.#requests.send(local, options), options);
   }
 
   /**
@@ -186,7 +186,7 @@ export class QueuePair {
    * stays posted, and the message that it takes is lost.
    */
   async recv(local: Uint8Array, options: OperationOptions = {}): Promise<Message> {
-    const [message] = await this.#one(this.#requests.receive(local), options);
+    const [message] = await this.#post(this.#requests.receive(local), options);
     return message as Message;
   }
 
@@ -203,13 +203,13 @@ export class QueuePair {
     desired: bigint,
     options: SendOptions = {},
   ): Promise<bigint> {
-    await this.#one(this.#requests.compareAndSwap(result, remote, expected, desired, options), options);
+    await this.#post(this.#requests.compareAndSwap(result, remote, expected, desired, options), options);
     return unsigned64(result);
   }
 
   /** Adds to the 8 aligned bytes of the peer, atomically (modulo 2^64). @returns the value before */
   async fetchAndAdd(result: Uint8Array, remote: RemoteMemory, add: bigint, options: SendOptions = {}): Promise<bigint> {
-    await this.#one(this.#requests.fetchAndAdd(result, remote, add, options), options);
+    await this.#post(this.#requests.fetchAndAdd(result, remote, add, options), options);
     return unsigned64(result);
   }
 
@@ -223,10 +223,6 @@ export class QueuePair {
    */
   receive(arena: Arena, options: ReceiveOptions = {}): AsyncGenerator<Message, void, undefined> {
     return receiveMessages(this, arena, options);
-  }
-
-  async #one(request: PreparedRequest, options: OperationOptions): Promise<readonly Message[]> {
-    return await this.#post(request, options);
   }
 
   #post(request: PreparedRequest, { signal }: OperationOptions): Promise<readonly Message[]> {
@@ -276,30 +272,35 @@ export class QueuePair {
     for (const { operation, count } of lane.drop(only)) operation.fail(error, count);
   }
 
+  /** Whether operations wait for places. @internal */
+  get waits(): boolean {
+    return this.#sends.waits || this.#receives.waits;
+  }
+
   /** Posts what waits for places. @internal */
   pump(): void {
     if (this.#sends.waits) this.#pump(this.#sends);
     if (this.#receives.waits) this.#pump(this.#receives);
   }
 
-  /** One request of an operation has ended. @internal */
+  /** A request of an operation has ended, or `cursor.count` of them. @internal */
   completed(operation: Operation, cursor: CompletionCursor): void {
-    this.#leave(operation);
+    this.#leave(operation, cursor.count);
     if (cursor.status === RdmaStatus.success) operation.complete(cursor);
     else operation.fail(this.#errorOf(cursor), 1);
   }
 
   /** One request of an operation was not posted. @internal */
   refused(operation: Operation, error: RdmaError): void {
-    this.#leave(operation);
+    this.#leave(operation, 1);
     operation.fail(error, 1);
     // A device that refused in the middle of a chain has lost the queue pair; a wrong argument has not.
     if (this.#native.failure() !== undefined) this.#fail(error);
   }
 
-  #leave(operation: Operation): void {
+  #leave(operation: Operation, count: number): void {
     const lane = operation.receives ? this.#receives : this.#sends;
-    lane.outstanding -= 1;
+    lane.outstanding -= count;
     if (this.#sends.outstanding + this.#receives.outstanding === 0) this.#onDrained?.();
   }
 

@@ -81,6 +81,7 @@ const COMPLETION_QUEUE_PAIR = word(RdmaCompletionOffset.queuePair);
 const COMPLETION_OPERATION = word(RdmaCompletionOffset.operation);
 const COMPLETION_BYTES = word(RdmaCompletionOffset.bytes);
 const COMPLETION_IMMEDIATE = word(RdmaCompletionOffset.immediate);
+const COMPLETION_COUNT = word(RdmaCompletionOffset.count);
 const COMPLETION_VENDOR_ERROR = word(RdmaCompletionOffset.vendorError);
 
 /** One record of a batch of completions; moved along instead of made anew. */
@@ -125,6 +126,10 @@ export class CompletionCursor {
   }
   get receivedWrite(): boolean {
     return (this.#flags & RdmaCompletionFlag.receivedWrite) !== 0;
+  }
+  /** Requests that it stands for: more than one when all of them succeeded and have nothing else to tell. */
+  get count(): number {
+    return this.#word(COMPLETION_COUNT);
   }
   get vendorError(): number {
     return this.#word(COMPLETION_VENDOR_ERROR);

@@ -1521,7 +1521,7 @@ export function writeRdmaRequest(view: DataView, at: number, value: Partial<Rdma
   view.setUint32(at + 60, Math.floor(swapValue / 4294967296), true);
 }
 
-/** The end of an RdmaRequest. bytes is what a receive got. */
+/** The end of an RdmaRequest, or of as many as count says: requests of one tag from index on, none of them a receive, which succeeded one after another. bytes is what a receive got. */
 export interface RdmaCompletion {
   tag: number;
   index: number;
@@ -1532,6 +1532,7 @@ export interface RdmaCompletion {
   bytes: number;
   immediate: number;
   vendorError: number;
+  count: number;
 }
 export const RdmaCompletionBytes = 32;
 /** Byte offsets of the fields of RdmaCompletion. */
@@ -1545,6 +1546,7 @@ export const RdmaCompletionOffset = {
   bytes: 16,
   immediate: 20,
   vendorError: 24,
+  count: 28,
 } as const;
 export function readRdmaCompletion(view: DataView, at: number): RdmaCompletion {
   return {
@@ -1557,6 +1559,7 @@ export function readRdmaCompletion(view: DataView, at: number): RdmaCompletion {
     bytes: view.getUint32(at + 16, true),
     immediate: view.getUint32(at + 20, true),
     vendorError: view.getUint32(at + 24, true),
+    count: view.getUint32(at + 28, true),
   };
 }
 export function writeRdmaCompletion(view: DataView, at: number, value: Partial<RdmaCompletion>): void {
@@ -1570,7 +1573,7 @@ export function writeRdmaCompletion(view: DataView, at: number, value: Partial<R
   view.setUint32(at + 16, value.bytes ?? 0, true);
   view.setUint32(at + 20, value.immediate ?? 0, true);
   view.setUint32(at + 24, value.vendorError ?? 0, true);
-  view.setUint32(at + 28, 0, true);
+  view.setUint32(at + 28, value.count ?? 0, true);
 }
 
 /** chunkOperation: truncate, stat, sync or remove one chunk. Ends with a chunkDone event of the same tag. */

@@ -42,11 +42,11 @@ t.test('requests as words are those of the schema', async (t) => {
 
 t.test('completions as words are those of the schema', async (t) => {
   const bytes = new ArrayBuffer(2 * RdmaCompletionBytes);
-  const fields = { tag: 1, index: 2, queuePair: 3, operation: 7, status: 5, bytes: 4096, immediate: 2 ** 32 - 1, vendorError: 9 };
+  const fields = { tag: 1, index: 2, queuePair: 3, operation: 7, status: 5, bytes: 4096, immediate: 2 ** 32 - 1, vendorError: 9, count: 3 };
   writeRdmaCompletion(new DataView(bytes), RdmaCompletionBytes, { ...fields, flags: RdmaCompletionFlag.immediate });
   const cursor = new CompletionCursor(bytes).moveTo(1);
-  const { tag, index, queuePair, operation, status, bytes: count, immediate, vendorError, receivedWrite } = cursor;
-  t.same({ tag, index, queuePair, operation, status, bytes: count, immediate, vendorError }, fields);
+  const { tag, index, queuePair, operation, status, bytes: length, immediate, vendorError, count, receivedWrite } = cursor;
+  t.same({ tag, index, queuePair, operation, status, bytes: length, immediate, vendorError, count }, fields);
   t.notOk(receivedWrite);
   t.equal(cursor.moveTo(0).immediate, undefined);
 });

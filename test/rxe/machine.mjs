@@ -48,7 +48,7 @@ function qemuArguments(accelerator, kernel, folder, { processors, memoryMiB, sha
     ['-accel', accelerator, '-cpu', 'max', '-smp', String(processors), '-m', String(memoryMiB)],
     ['-no-user-config', '-nodefaults', '-no-reboot', '-display', 'none', '-nic', 'none'],
     ['-kernel', kernel.image, '-initrd', join(folder, 'initial-disk')],
-    ['-append', 'console=ttyS0 quiet panic=-1 net.ifnames=0 mitigations=off'],
+    ['-append', 'console=ttyS0 quiet panic=-1 net.ifnames=0 mitigations=off tsc=reliable'],
     ['-serial', `file:${join(folder, 'console')}`],
     ['-device', 'virtio-serial-pci'],
     ['-chardev', 'stdio,id=stdout,signal=off', '-device', 'virtserialport,chardev=stdout,name=stdout'],

@@ -29,8 +29,6 @@ interface Options {
   readonly gidIndex?: string;
 }
 
-/** Latencies of more round trips than this say nothing new. */
-const ROUND_TRIPS = 1000;
 
 function whole(flag: string, text: string, largest: number, parse: (text: string) => number | undefined = Number): number {
   const value = text.trim() === '' ? undefined : parse(text);
@@ -46,7 +44,7 @@ function planOf({ op, size, iterations, depth }: Options): BenchPlan {
     bytes: whole('size', size, BYTES_MAX, parseSize),
     iterations: count,
     depth: whole('depth', depth, DEPTH_MAX),
-    roundTrips: Math.min(count, ROUND_TRIPS, ROUND_TRIPS_MAX),
+    roundTrips: Math.min(count, ROUND_TRIPS_MAX),
   };
 }
 
@@ -106,7 +104,7 @@ export function define(command: Command): void {
     .option('--listen', 'be the other end, for any number of runs, until Ctrl-C')
     .addOption(new Option('--op <operation>', 'what is measured').choices(benchOperations).default('write'))
     .option('--size <size>', 'bytes of one operation, up to 1M', '64K')
-    .option('--iterations <count>', 'operations of the run; latencies are of the first thousand more', '1000')
+    .option('--iterations <count>', 'operations of the run; latencies are of as many more, at most 10,000', '1000')
     .option('--depth <count>', 'operations at once', '16')
     .option('--port <port>', 'TCP port for bringing up the connection', String(BENCH_PORT))
     .option('--host <address>', 'with --listen: address to listen on', '0.0.0.0')

@@ -50,6 +50,11 @@ export function strideOf({ bytes }: BenchPlan): number {
   return Math.ceil(bytes / 64) * 64;
 }
 
+/** As many again of something, before what is measured: JavaScript that ran only a few times is slow. */
+export function warmUpOf(count: number): number {
+  return Math.ceil(count / 4);
+}
+
 /** Operations of one submission: half of what may be on the way, so that the queue never runs empty. */
 export function batchOf({ depth }: BenchPlan): number {
   return Math.max(1, Math.floor(depth / 2));
