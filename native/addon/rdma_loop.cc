@@ -113,7 +113,8 @@ void RdmaLoop::record(const verbs::Completion& completion, uint32_t& records) {
   if (Place* place = place_of(slot); place != nullptr) count(*place, -1);
   const auto tag = static_cast<uint32_t>(completion.token);
   const auto succeeded = static_cast<uint8_t>(verbs::CompletionStatus::kSuccess);
-  if (records > 0 && completion.status == verbs::CompletionStatus::kSuccess && completion.operation != verbs::Operation::kReceive) {
+  if (records > 0 && completion.status == verbs::CompletionStatus::kSuccess &&
+      completion.operation != verbs::Operation::kReceive) {
     wire::RdmaCompletion& before = (*completions_)[records - 1];
     if (before.tag == tag && before.queue_pair == slot && before.status == succeeded) {
       ++before.count;

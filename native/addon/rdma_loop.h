@@ -94,7 +94,7 @@ class RdmaLoop {
   void deliver(uint32_t count, const Status& broken);
   void count(Place& place, int64_t change);
   Place* place_of(uint32_t slot);
-  void sort_in(const wire::RdmaRequest& request, std::vector<uint32_t>& touched);
+  void sort_in(const wire::RdmaRequest& request);
   Status translate(const wire::RdmaRequest& request, const verbs::QueuePair& pair, verbs::LocalRange& range,
                    std::shared_ptr<const void>& keep) const;
   void post(uint32_t index, std::vector<Refusal>& refusals);
@@ -110,6 +110,7 @@ class RdmaLoop {
   std::shared_ptr<verbs::CompletionQueue> queue_;
   std::vector<Place> places_;
   std::vector<uint32_t> free_;
+  std::vector<uint32_t> touched_;  // indices of places, of the submission at hand
   std::shared_ptr<std::vector<wire::RdmaRequest>> requests_;
   std::shared_ptr<std::vector<wire::RdmaCompletion>> completions_;
   // Taken from the queue, not yet given to JavaScript: from `given_` on.

@@ -22,18 +22,18 @@ bool has(const wire::RdmaRequest& request, wire::RdmaRequestFlag flag) {
 
 std::vector<RdmaLoop::Refusal> RdmaLoop::submit(uint32_t count) {
   std::vector<Refusal> refusals;
-  std::vector<uint32_t> touched;  // indices of places
-  for (uint32_t i = 0; i < std::min(count, kRequestsMax); ++i) sort_in((*requests_)[i], touched);
-  for (const uint32_t index : touched) post(index, refusals);
+  touched_.clear();
+  for (uint32_t i = 0; i < std::min(count, kRequestsMax); ++i) sort_in((*requests_)[i]);
+  for (const uint32_t index : touched_) post(index, refusals);
   return refusals;
 }
 
 // A copy of the request is checked, so that nothing can change behind the check.
-void RdmaLoop::sort_in(const wire::RdmaRequest& shared, std::vector<uint32_t>& touched) {
+void RdmaLoop::sort_in(const wire::RdmaRequest& shared) {
   const wire::RdmaRequest request = shared;
   Place* place = place_of(request.queue_pair);
   if (place == nullptr) return;  // JavaScript has closed it, and settled its requests
-  if (place->sends.empty() && place->receives.empty() && place->fault.ok()) touched.push_back(request.queue_pair & kIndexMask);
+  if (place->sends.empty() && place->receives.empty() && place->fault.ok()) touched_.push_back(request.queue_pair & kIndexMask);
   verbs::LocalRange range;
   std::shared_ptr<const void> keep;
   if (Status status = translate(request, *place->queue_pair, range, keep); !status.ok() && place->fault.ok())

@@ -73,9 +73,9 @@ export class Batch {
    * Posts all of it. Resolves when all have ended, of receives with their messages in order; rejects, then too, with the
    * error of the first that failed.
    */
-  async submit(options: OperationOptions = {}): Promise<readonly Message[]> {
-    if (this.#parts.length === 0) return [];
+  submit(options: OperationOptions = {}): Promise<readonly Message[]> {
+    if (this.#parts.length === 0) return Promise.resolve([]);
     this.#joined ??= joinRequests(this.#parts);
-    return await this.#post(this.#joined, options);
+    return this.#post(this.#joined, options);
   }
 }

@@ -22,12 +22,18 @@ export class Lane {
     return this.#waitingRequests + requests <= WAITING_MAX;
   }
 
-  push(operation: Operation): void {
-    this.#waiting.push(operation);
-    this.#waitingRequests += operation.unposted;
+  /** Takes an operation: gives how many of its requests have a place now. The others wait. */
+  enter(operation: Operation): number {
+    const count = this.waits ? 0 : Math.min(operation.count, this.depth - this.outstanding);
+    this.outstanding += count;
+    if (count < operation.count) {
+      this.#waiting.push(operation);
+      this.#waitingRequests += operation.count - count;
+    }
+    return count;
   }
 
-  /** Hands on what has a place, in order. */
+  /** Hands on what has a place by now, in order. */
   pump(post: (operation: Operation, count: number) => void): void {
     let done = 0;
     for (const operation of this.#waiting) {

@@ -5,7 +5,12 @@
  */
 import { Arena } from './arena.js';
 import type { RdmaError } from './errors.js';
+import type { QueuePair } from './queue-pair.js';
 import type { CompletionCursor } from './records.js';
+import type { PreparedRequest } from './requests.js';
+
+/** Of all operations that are no receives. */
+const NO_MESSAGES: Message[] = [];
 
 /** What a receive got. */
 export interface Message {
@@ -26,6 +31,9 @@ export interface OperationOptions {
 export type Settle = (error: unknown, messages: readonly Message[]) => void;
 
 export class Operation {
+  readonly queuePair: QueuePair;
+  /** Of the queue pair: what an older one with the same tag left behind is not taken for this. */
+  readonly slot: number;
   /** Requests of it, REQUEST_WORDS each. */
   readonly words: Uint32Array;
   readonly count: number;
@@ -40,18 +48,21 @@ export class Operation {
   #remaining: number;
   #settle: Settle | undefined;
   #error: RdmaError | undefined;
-  readonly #messages: Message[] = [];
-  #released: (() => void)[] = [];
+  #messages: Message[] = NO_MESSAGES;
+  #released: (() => void)[] | undefined;
   #signal: AbortSignal | undefined;
   #onAbort: (() => void) | undefined;
 
-  constructor(words: Uint32Array, count: number, views: readonly Uint8Array[], receives: boolean, settle: Settle) {
+  constructor(queuePair: QueuePair, slot: number, { words, count, views, receives }: PreparedRequest, settle: Settle) {
+    this.queuePair = queuePair;
+    this.slot = slot;
     this.words = words;
     this.count = count;
     this.views = views;
     this.receives = receives;
     this.#remaining = count;
     this.#settle = settle;
+    if (receives) this.#messages = [];
   }
 
   /** All requests have ended: nothing is on the way any more. */
@@ -99,8 +110,8 @@ export class Operation {
   #end(count: number): void {
     this.#remaining -= count;
     if (this.#remaining > 0) return;
-    for (const release of this.#released) release();
-    this.#released = [];
+    for (const release of this.#released ?? []) release();
+    this.#released = undefined;
     this.#take()?.(this.#error, this.#messages);
   }
 

@@ -226,20 +226,20 @@ export class QueuePair {
   }
 
   #post(request: PreparedRequest, { signal }: OperationOptions): Promise<readonly Message[]> {
-    signal?.throwIfAborted();
-    this.#requireUsable(request.receives);
-    const lane = request.receives ? this.#receives : this.#sends;
-    if (!lane.hasRoomFor(request.count)) {
-      throw new RdmaError('ERR_RDMA_QUEUE_FULL', `more than ${WAITING_MAX} operations would wait for a place on ${this.#name()}`);
-    }
     return new Promise((resolve, reject) => {
-      const operation = new Operation(request.words, request.count, request.views, request.receives, (error, messages) => {
+      signal?.throwIfAborted();
+      this.#requireUsable(request.receives);
+      const lane = request.receives ? this.#receives : this.#sends;
+      if (!lane.hasRoomFor(request.count)) {
+        throw new RdmaError('ERR_RDMA_QUEUE_FULL', `more than ${WAITING_MAX} operations would wait for a place on ${this.#name()}`);
+      }
+      const operation = new Operation(this, this.#slot, request, (error, messages) => {
         if (error === undefined) resolve(messages);
         else reject(error as Error);
       });
       if (signal !== undefined) operation.watch(signal, () => this.#dropWaiting(lane, closed('operation'), operation));
-      lane.push(operation);
-      this.#pump(lane);
+      const count = lane.enter(operation);
+      if (count > 0) this.#queue.append(operation, count);
     });
   }
 
@@ -264,7 +264,7 @@ export class QueuePair {
   }
 
   #pump(lane: Lane): void {
-    lane.pump((operation, count) => this.#queue.append(this, this.#slot, operation, count));
+    lane.pump((operation, count) => this.#queue.append(operation, count));
   }
 
   /** Takes what waits for a place out, with an error. */

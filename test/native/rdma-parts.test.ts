@@ -4,13 +4,18 @@ import t from 'tap';
 import { checkPlan, latenciesOf } from '../../src/cli/rdma/bench-plan.js';
 import { FreeSpace } from '../../src/rdma/free-space.js';
 import { Lane, WAITING_MAX } from '../../src/rdma/lane.js';
-import { Operation } from '../../src/rdma/operation.js';
+import { Operation, type Settle } from '../../src/rdma/operation.js';
 import { addressRequest, CompletionCursor, encodeRequest, REQUEST_WORDS } from '../../src/rdma/records.js';
 import { RdmaCompletionBytes, RdmaCompletionFlag, readRdmaRequest, writeRdmaCompletion } from '../../src/wire/generated.js';
 import { checks } from '../support/properties.js';
 
 const uint32 = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 const uint53 = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
+
+/** Of no queue pair: none of these is posted. */
+function operationOf(count: number, settle: Settle): Operation {
+  return new Operation(undefined as never, 0, { words: new Uint32Array(0), count, views: [], receives: false }, settle);
+}
 
 t.test('requests as words are those of the schema', async (t) => {
   const fields = fc.record({
@@ -87,16 +92,16 @@ t.test('a lane hands on in order and never more than its depth', async (t) => {
       const lane = new Lane(depth);
       const order: number[] = [];
       const operations = counts.map((count, index) => {
-        const operation = new Operation(new Uint32Array(0), count, [], false, () => undefined);
+        const operation = operationOf(count, () => undefined);
         operation.tag = index;
         return operation;
       });
-      for (const operation of operations) lane.push(operation);
-      const pump = (): void =>
-        lane.pump((operation, count) => {
-          operation.posted += count;
-          for (let i = 0; i < count; i++) order.push(operation.tag);
-        });
+      const post = (operation: Operation, count: number): void => {
+        operation.posted += count;
+        for (let i = 0; i < count; i++) order.push(operation.tag);
+      };
+      for (const operation of operations) post(operation, lane.enter(operation));
+      const pump = (): void => lane.pump(post);
       for (pump(); lane.outstanding > 0; pump()) {
         if (lane.outstanding > depth) return false;
         lane.outstanding -= 1;
@@ -108,12 +113,13 @@ t.test('a lane hands on in order and never more than its depth', async (t) => {
 
 t.test('what waits is bounded, and can be taken out', async (t) => {
   const lane = new Lane(1);
-  const make = (count: number): Operation => new Operation(new Uint32Array(0), count, [], false, () => undefined);
-  const [large, small] = [make(WAITING_MAX - 1), make(1)];
-  lane.push(large);
+  const make = (count: number): Operation => operationOf(count, () => undefined);
+  const [large, small] = [make(WAITING_MAX), make(1)];
+  large.posted = lane.enter(large);
+  t.equal(large.posted, 1, 'what has a place does not wait');
   t.ok(lane.hasRoomFor(1));
   t.notOk(lane.hasRoomFor(2));
-  lane.push(small);
+  t.equal(lane.enter(small), 0);
   t.notOk(lane.hasRoomFor(1));
   t.same(lane.drop(small), [{ operation: small, count: 1 }]);
   t.same(lane.drop(small), []);
@@ -126,7 +132,7 @@ t.test('an operation settles once, when the last of its requests has ended', asy
   const settled: unknown[] = [];
   const reason = new Error('aborted');
   const abort = new AbortController();
-  const operation = new Operation(new Uint32Array(0), 2, [], false, (error) => settled.push(error));
+  const operation = operationOf(2, (error) => settled.push(error));
   operation.watch(abort.signal, () => undefined);
   abort.abort(reason);
   t.same(settled, [reason]);

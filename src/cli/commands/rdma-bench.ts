@@ -29,7 +29,6 @@ interface Options {
   readonly gidIndex?: string;
 }
 
-
 function whole(flag: string, text: string, largest: number, parse: (text: string) => number | undefined = Number): number {
   const value = text.trim() === '' ? undefined : parse(text);
   if (value === undefined || !Number.isInteger(value) || value < 1 || value > largest)

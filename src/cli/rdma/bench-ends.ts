@@ -13,7 +13,7 @@ import {
 import { arenaBytes } from './bench-memory.js';
 import { type BenchGrant, type BenchPlan, batchOf, checkPlan, DEPTH_MAX, type Latencies, latenciesOf } from './bench-plan.js';
 import { drain, RECEIVE_BATCHES, stream } from './bench-stream.js';
-import { answerTrips, measureTrips } from './bench-trips.js';
+import { answerTrips, measureTrips, UNSEEN_MAX } from './bench-trips.js';
 
 export interface BenchResult {
   readonly seconds: number;
@@ -34,7 +34,7 @@ const NEVER = new Promise<never>(() => undefined);
 const rights = { remoteRead: true, remoteWrite: true };
 
 function optionsFor(plan: BenchPlan, more: QueuePairOptions): QueuePairOptions {
-  return { ...more, ...rights, sendDepth: Math.max(plan.depth, 2), receiveDepth: RECEIVE_BATCHES * batchOf(plan) + 2 };
+  return { ...more, ...rights, sendDepth: Math.max(plan.depth, UNSEEN_MAX), receiveDepth: RECEIVE_BATCHES * batchOf(plan) + 2 };
 }
 
 /** Everything that the measuring end needs. */
