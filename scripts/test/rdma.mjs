@@ -79,7 +79,7 @@ export async function testOnTwoHosts(file) {
     const counts = emptyCounts();
     const runOn = async (host) => {
       const wire = { folder, host };
-      const own = await testFiles({ folder, native: [], files: [file], role: host, wire, memoryMiB: 2048, signal: stop.signal });
+      const own = await testFiles({ folder, native: [], files: [file], role: host, wire, memoryMiB: 3072, signal: stop.signal });
       addCounts(counts, own);
       if (own.failed > 0) setTimeout(() => stop.abort(), OTHER_HOST_MS).unref();
     };

@@ -38,7 +38,7 @@ export interface Teardown {
 }
 
 /** Emulated processors (test/rxe) take long; elsewhere a cluster is ready in two seconds. */
-const READY_MS = 120_000;
+const READY_MS = 300_000;
 
 async function freePort(): Promise<number> {
   const server = createServer();
