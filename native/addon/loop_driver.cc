@@ -51,6 +51,7 @@ void LoopDriver::round() {
 }
 
 void LoopDriver::deliver() {
+  calls_++;
   const Napi::HandleScope scope(env_);
   // napi_make_callback runs what the events settled (ticks, promises) before it returns. It fails without an
   // exception when the environment is being stopped.

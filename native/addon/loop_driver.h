@@ -28,6 +28,8 @@ class LoopDriver {
   void wake();
   // JavaScript thread: nothing is called any more; frees itself when libuv has let go.
   void close();
+  // How often JavaScript was called.
+  uint64_t calls() const { return calls_; }
 
  private:
   LoopDriver(Napi::Env env, Napi::Function on_events, std::function<void()> on_end);
@@ -51,6 +53,7 @@ class LoopDriver {
   bool woken_in_round_ = false;
   bool closed_ = false;
   int open_handles_ = 0;
+  uint64_t calls_ = 0;
 };
 
 }  // namespace ibexfs

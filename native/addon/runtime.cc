@@ -434,6 +434,7 @@ Napi::Value RuntimeObject::invalidate_entry(const Napi::CallbackInfo& info) {
 Napi::Value RuntimeObject::metrics(const Napi::CallbackInfo& info) {
   IBEXFS_NEED_CORE(info);
   Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("javascript_calls_total", Napi::Number::New(info.Env(), static_cast<double>(driver_->calls())));
   collect_metrics(*core_, [&](const std::string& name, double value) { result.Set(name, Napi::Number::New(info.Env(), value)); });
   return result;
 }

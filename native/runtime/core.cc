@@ -106,6 +106,12 @@ void Core::close() {
   rdma_.reset();
 }
 
+std::vector<Reactor*> Core::reactors() {
+  std::vector<Reactor*> all{loop_.get()};
+  for (const auto& thread : threads_) all.push_back(&thread->reactor());
+  return all;
+}
+
 Result<std::pair<uint32_t, uint16_t>> Core::listen(const std::string& host, uint16_t port, bool on_threads) {
   std::vector<ServingReactor> serving;
   if (on_threads) {

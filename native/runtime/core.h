@@ -71,6 +71,8 @@ class Core {
   Status set_target_map_version(uint32_t id, uint64_t map_version);
   Status remove_target(uint32_t id);
   const ChunkServer* chunk_server() const { return chunk_server_.get(); }
+  // The loop's first.
+  std::vector<Reactor*> reactors();
 
   // lasting: for long; then RDMA devices get to know it too, which takes a while.
   uint32_t register_memory(RegisteredMemory memory, bool lasting);

@@ -47,9 +47,32 @@ void collect_rdma(VerbsDomain& domain, const Put& put) {
   put("rdma_message_bytes_total{direction=\"received\"}", static_cast<double>(statistics.message_bytes_received.load()));
   put("rdma_data_bytes_total{operation=\"read\"}", static_cast<double>(statistics.bytes_read.load()));
   put("rdma_data_bytes_total{operation=\"write\"}", static_cast<double>(statistics.bytes_written.load()));
+  put("rdma_data_bytes_total{operation=\"readByPeer\"}", static_cast<double>(statistics.peer_read_bytes.load()));
+  put("rdma_data_bytes_total{operation=\"writeByPeer\"}", static_cast<double>(statistics.peer_written_bytes.load()));
   put("rdma_bounced_bytes_total", static_cast<double>(statistics.bytes_bounced.load()));
   put("rdma_credit_waits_total", static_cast<double>(statistics.credit_waits.load()));
   put("rdma_failures_total", static_cast<double>(statistics.failures.load()));
+}
+
+// All that left and came, however it was moved.
+void collect_carriers(Core& core, const Put& put) {
+  const auto carried = [&](const char* carrier, uint64_t sent, uint64_t received) {
+    const std::string labels = std::string("{carrier=\"") + carrier + "\",direction=\"";
+    put("carrier_bytes_total" + labels + "sent\"}", static_cast<double>(sent));
+    put("carrier_bytes_total" + labels + "received\"}", static_cast<double>(received));
+  };
+  uint64_t sent = 0;
+  uint64_t received = 0;
+  for (Reactor* reactor : core.reactors()) {
+    sent += reactor->socket_bytes().sent.load();
+    received += reactor->socket_bytes().received.load();
+  }
+  carried("tcp", sent, received);
+  VerbsDomain* domain = core.rdma().domain();
+  if (domain == nullptr) return carried("rdma", 0, 0);
+  const VerbsStatistics& rdma = domain->statistics();
+  carried("rdma", rdma.message_bytes_sent.load() + rdma.bytes_written.load() + rdma.peer_read_bytes.load(),
+          rdma.message_bytes_received.load() + rdma.bytes_read.load() + rdma.peer_written_bytes.load());
 }
 
 }  // namespace
@@ -64,6 +87,7 @@ void collect_metrics(Core& core, const Put& put) {
   put("client_timeouts_total", static_cast<double>(client.timeouts));
   put("client_requests_in_flight", static_cast<double>(client.in_flight));
   put("client_requests_waiting", static_cast<double>(client.waiting));
+  collect_carriers(core, put);
   if (VerbsDomain* domain = core.rdma().domain()) collect_rdma(*domain, put);
   if (const ChunkServer* server = core.chunk_server()) collect_chunk_server(server->statistics(), put);
 }

@@ -24,6 +24,12 @@ namespace ibexfs {
 using MonotonicClock = std::chrono::steady_clock;
 using TimerId = uint64_t;
 
+// What the connections of a reactor moved over TCP.
+struct SocketBytes {
+  std::atomic<uint64_t> sent{0};
+  std::atomic<uint64_t> received{0};
+};
+
 class Reactor {
  public:
   static Result<std::unique_ptr<Reactor>> create();
@@ -56,6 +62,8 @@ class Reactor {
   bool in_driving_thread() const;
   // Milliseconds until the next timer, or -1.
   int next_timeout_ms() const;
+  // Any thread.
+  SocketBytes& socket_bytes() { return socket_bytes_; }
   // The epoll descriptor; readable when run_once(0) has descriptors, timers or tasks to serve.
   int fd() const { return epoll_fd_.get(); }
 
@@ -77,6 +85,7 @@ class Reactor {
   UniqueFd wake_fd_;
   UniqueFd timer_fd_;
   std::atomic<std::thread::id> driving_thread_;
+  SocketBytes socket_bytes_;
 
   std::mutex tasks_mutex_;
   std::vector<std::function<void()>> tasks_;  // guarded by tasks_mutex_

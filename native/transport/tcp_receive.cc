@@ -45,6 +45,7 @@ void TcpConnection::read_frames() {
     }
     const auto bytes = static_cast<size_t>(got);
     parser_.received(bytes);
+    reactor_.socket_bytes().received.fetch_add(bytes, std::memory_order_relaxed);
     if (receiving_data_) received_at_ = MonotonicClock::now();
     left_bytes -= std::min(left_bytes, bytes);
     if (bytes < into.bytes) {

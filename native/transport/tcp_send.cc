@@ -108,6 +108,7 @@ void TcpConnection::write_batch(Lock& lock, SendQueue::Batch& batch) {
   if (written > 0) {
     batch.bytes = static_cast<size_t>(written);
     queue_.consume(batch.bytes, sent_);
+    reactor_.socket_bytes().sent.fetch_add(batch.bytes, std::memory_order_relaxed);
     bytes_queued_.store(queue_.bytes(), std::memory_order_relaxed);
     // A pipe gives what one of its pages holds at a time; memory is cut short only by a full socket.
     if (batch.bytes < wanted && batch.pipe == nullptr) blocked_ = interest_stale_ = true;

@@ -34,11 +34,13 @@ struct VerbsStatistics {
   std::atomic<uint64_t> messages_received{0};
   std::atomic<uint64_t> message_bytes_sent{0};
   std::atomic<uint64_t> message_bytes_received{0};
-  std::atomic<uint64_t> bytes_read{0};     // RDMA READ, by this process
-  std::atomic<uint64_t> bytes_written{0};  // RDMA WRITE, by this process
-  std::atomic<uint64_t> bytes_bounced{0};  // copied between memory that is not registered and the pool
-  std::atomic<uint64_t> credit_waits{0};   // how often frames had to wait for the peer to take earlier ones
-  std::atomic<uint64_t> failures{0};       // connections that ended by an error of their queue pair
+  std::atomic<uint64_t> bytes_read{0};          // RDMA READ, by this process
+  std::atomic<uint64_t> bytes_written{0};       // RDMA WRITE, by this process
+  std::atomic<uint64_t> peer_read_bytes{0};     // of this process's memory, by RDMA READ of the peer
+  std::atomic<uint64_t> peer_written_bytes{0};  // to this process's memory, by RDMA WRITE of the peer
+  std::atomic<uint64_t> bytes_bounced{0};       // copied between memory that is not registered and the pool
+  std::atomic<uint64_t> credit_waits{0};        // how often frames had to wait for the peer to take earlier ones
+  std::atomic<uint64_t> failures{0};            // connections that ended by an error of their queue pair
 };
 
 // Slots for messages, all of one size, given back as a set. Freed when neither owner nor adapter needs them.

@@ -215,6 +215,7 @@ bool VerbsConnection::take_written(const wire::FrameHeader& header, DataPlan pla
     exposure = std::move(exposures_[header.request_id]);
     exposures_.erase(header.request_id);
   }
+  domain_.statistics().peer_written_bytes.fetch_add(header.data_length, std::memory_order_relaxed);
   if (plan.kind == DataPlan::Kind::kInto) {
     if (exposure.bounce) {
       std::memcpy(plan.into, exposure.bounce.data(), header.data_length);
@@ -240,6 +241,8 @@ bool VerbsConnection::handle_frame() {
     const auto found = exposures_.find(header.request_id);
     if (found != exposures_.end()) {
       ended = std::move(found->second);
+      if (!ended.answer && header.status == 0)
+        domain_.statistics().peer_read_bytes.fetch_add(ended.length, std::memory_order_relaxed);
       exposures_.erase(found);
     }
   }
@@ -254,6 +257,7 @@ void VerbsConnection::finish_pulls() {
     Pull& pull = pulls_[number];
     if (pull.bounce) {
       std::memcpy(pull.final_into, pull.bounce.data(), pull.into.length);
+      domain_.statistics().bytes_bounced.fetch_add(pull.into.length, std::memory_order_relaxed);
       pull.bounce.reset();
     }
     if (!handler_.on_frame(self(), pull.header, pull.body, pull.context)) return;

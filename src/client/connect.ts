@@ -84,6 +84,7 @@ function fileSystem(
     umask: process.umask(),
     directoryCacheMs: options.directoryCacheMs ?? DIRECTORY_CACHE_MS,
     shutdown,
+    counters: () => runtime.native.metrics(),
   });
 }
 

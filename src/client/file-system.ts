@@ -59,6 +59,7 @@ export interface FileSystemParts {
   readonly directoryCacheMs: number;
   /** Ends the connections; after it nothing of this client works. */
   readonly shutdown: () => Promise<void>;
+  readonly counters: () => Readonly<Record<string, number>>;
 }
 
 type Time = number | string | Date;
@@ -444,6 +445,11 @@ export class ClusterFileSystem implements FileSystem {
   alloc(size: number): Memory {
     if (this.#closing !== undefined) throw closedError('alloc');
     return makeMemory(this.#core.buffers, size);
+  }
+
+  counters(): Readonly<Record<string, number>> {
+    if (this.#closing !== undefined) throw closedError('counters');
+    return this.#parts.counters();
   }
 
   close(): Promise<void> {

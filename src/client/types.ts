@@ -256,6 +256,8 @@ export interface FileSystem {
   /** Of a directory: for what is created below it later. Of a file: only while it is empty. */
   setLayout(path: string, layout: LayoutOptions, options?: Abortable): Promise<void>;
   alloc(size: number): Memory;
+  /** What this client has done so far, for monitoring: names and numbers as in mgmtd's metric `ibex_native`. */
+  counters(): Readonly<Record<string, number>>;
   /** Closes what is still open, then the connections. Later calls reject with ERR_SHUTTING_DOWN. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;

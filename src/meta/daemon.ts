@@ -11,7 +11,6 @@ import { Registration } from '../daemon/registration.js';
 import { type RunningDaemon, runDaemon } from '../daemon/run.js';
 import { NodeFile, TargetFolder } from '../daemon/target-folder.js';
 import { loadNative } from '../native.js';
-import { countCarriers } from '../net/carrier.js';
 import type { Cluster } from '../net/cluster.js';
 import type { Endpoint } from '../net/endpoint.js';
 import type { Session } from '../net/session.js';
@@ -118,7 +117,7 @@ class MetaDaemon {
         alias: alias === '' ? undefined : alias,
         addresses: advertisedAddresses(address, advertise),
         logger: this.#logger,
-        carriers: () => countCarriers(this.#endpoint.sessions.values()),
+        carriers: () => this.#endpoint.sessionCarriers(),
         onNode: (node) => {
           this.#endpoint.nodeId = node;
         },

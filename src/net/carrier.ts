@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 import type { NativeRuntime, RdmaOptions } from '../native.js';
 import { IbexError, toIbexError } from '../wire/errors.js';
 import type { QueuePairWord } from '../wire/handshake.js';
-import type { SessionCarriers } from '../wire/messages.js';
+import type { CarrierTraffic, SessionCarriers } from '../wire/messages.js';
 
 export type RdmaPolicy = 'require' | 'prefer' | 'off';
 
@@ -126,6 +126,20 @@ export function countCarriers(sessions: Iterable<{ readonly peer: { readonly car
     }
   }
   return { rdma, tcp, reason };
+}
+
+/** From the counters of native code. */
+export function carrierTraffic(native: Readonly<Record<string, number>>): CarrierTraffic {
+  const bytes = (carrier: string, direction: string): number =>
+    native[`carrier_bytes_total{carrier="${carrier}",direction="${direction}"}`] ?? 0;
+  return {
+    rdmaSent: bytes('rdma', 'sent'),
+    rdmaReceived: bytes('rdma', 'received'),
+    tcpSent: bytes('tcp', 'sent'),
+    tcpReceived: bytes('tcp', 'received'),
+    rdmaCopied: native['rdma_bounced_bytes_total'] ?? 0,
+    registrations: native['rdma_registrations_total'] ?? 0,
+  };
 }
 
 /** Why a session goes over TCP, by what the client and the server have said. */

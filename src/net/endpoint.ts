@@ -22,8 +22,8 @@ import {
   type QueuePairWord,
   ServerHandshake,
 } from '../wire/handshake.js';
-import { catalogue, type Message, type RequestOf, type ResponseOf } from '../wire/messages.js';
-import { type Carrier, Carriers, nativeRdmaOptions, type RdmaSettings, rdmaOff, whyTcp } from './carrier.js';
+import { catalogue, type Message, type RequestOf, type ResponseOf, type SessionCarriers } from '../wire/messages.js';
+import { type Carrier, Carriers, carrierTraffic, countCarriers, nativeRdmaOptions, type RdmaSettings, rdmaOff, whyTcp } from './carrier.js';
 import { monotonicMs, Runtime } from './runtime.js';
 import { Session } from './session.js';
 import { type Patience, waitFor } from './waiting.js';
@@ -135,6 +135,11 @@ export class Endpoint {
 
   get isClosed(): boolean {
     return this.#closing !== undefined;
+  }
+
+  /** For heartbeats. */
+  sessionCarriers(): SessionCarriers {
+    return { ...countCarriers(this.#sessions.values()), traffic: carrierTraffic(this.runtime.native.metrics()) };
   }
 
   get sessions(): ReadonlyMap<number, Session> {

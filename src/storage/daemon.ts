@@ -11,7 +11,6 @@ import { pause } from '../daemon/pause.js';
 import { Registration } from '../daemon/registration.js';
 import { type RunningDaemon, runDaemon } from '../daemon/run.js';
 import { NodeFile, TargetFolder } from '../daemon/target-folder.js';
-import { countCarriers } from '../net/carrier.js';
 import type { Cluster } from '../net/cluster.js';
 import type { Endpoint } from '../net/endpoint.js';
 import type { Address } from '../wire/cluster-map.js';
@@ -126,7 +125,7 @@ class StorageService {
         alias: storage.alias === '' ? undefined : storage.alias,
         addresses: advertisedAddresses(address, advertise),
         logger: this.#logger,
-        carriers: () => countCarriers(this.#endpoint.sessions.values()),
+        carriers: () => this.#endpoint.sessionCarriers(),
         onNode: (node) => {
           this.#endpoint.nodeId = node;
         },

@@ -307,8 +307,27 @@ export const meta = {
 export const Usage = Type.Object({ target: targetId, bytesTotal: bytes, bytesFree: bytes, inodesTotal: bytes, inodesFree: bytes });
 export type Usage = Static<typeof Usage>;
 
+/**
+ * Bytes that a process has moved since its start, by carrier; `rdmaCopied`: of them, between memory that the RDMA device knows
+ * and other memory; and how often it has registered memory with the device.
+ */
+const CarrierTraffic = Type.Object({
+  rdmaSent: bytes,
+  rdmaReceived: bytes,
+  tcpSent: bytes,
+  tcpReceived: bytes,
+  rdmaCopied: bytes,
+  registrations: bytes,
+});
+export type CarrierTraffic = Static<typeof CarrierTraffic>;
+
 /** Open sessions of a process by what carries them, and why the last of those over TCP is not over RDMA. */
-export const SessionCarriers = Type.Object({ rdma: u32, tcp: u32, reason: Type.String({ maxLength: 1024 }) });
+export const SessionCarriers = Type.Object({
+  rdma: u32,
+  tcp: u32,
+  reason: Type.String({ maxLength: 1024 }),
+  traffic: Type.Optional(CarrierTraffic),
+});
 export type SessionCarriers = Static<typeof SessionCarriers>;
 
 /** Of nodes, targets, pools and hosts: entries of the map stay small, so that pages of it fit messages. */

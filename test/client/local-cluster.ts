@@ -196,6 +196,7 @@ export class LocalCluster implements MetadataCalls, ManagementCalls {
       identity: { uid: 1000, gid: 1000, groups: [] },
       umask: 0o022,
       directoryCacheMs,
+      counters: () => ({}),
       shutdown: async () => {},
     });
     this.fileSystems.push(fs);

@@ -71,7 +71,9 @@ t.test('every command on a cluster', { timeout: 180_000 }, async (t) => {
       t.equal(answer.status, 200, path);
       t.ok(await answer.json(), path);
     }
-    t.match(await (await get('/metrics')).text(), /^# TYPE ibex_/m);
+    const metrics = await (await get('/metrics')).text();
+    t.match(metrics, /^# TYPE ibex_/m);
+    t.match(metrics, /^ibex_node_carrier_bytes_total\{node="\d+",carrier="tcp",direction="sent"\} [1-9]/m);
     t.match(await (await get('/openapi.json')).json(), { openapi: /^3\./ });
   });
 });

@@ -2,7 +2,8 @@
 import { readdirSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { Counter, Gauge, Registry } from 'prom-client';
-import { catalogue } from '../../wire/messages.js';
+import { carrierTraffic } from '../../net/carrier.js';
+import { type CarrierTraffic, catalogue } from '../../wire/messages.js';
 import { nodeCarriers } from '../handlers/carriers.js';
 import { latestUsage } from '../handlers/usage.js';
 import type { Management } from '../management.js';
@@ -74,6 +75,17 @@ function clusterMetrics(registry: Registry, management: Management): void {
   }
 }
 
+/** As nodes that are online last reported; mgmtd's own as it is now. */
+function* nodeTraffic(
+  { map, carriers }: Management,
+  native: MetricSources['native'],
+): Generator<{ readonly node: number; readonly traffic: CarrierTraffic }> {
+  for (const { id, kind, reachability } of map.nodes) {
+    const traffic = kind === 'mgmtd' ? carrierTraffic(native()) : carriers.get(id)?.traffic;
+    if (traffic !== undefined && reachability === 'online') yield { node: id, traffic };
+  }
+}
+
 function sessionMetrics(registry: Registry, { management, served, native }: MetricSources): void {
   const registers = [registry];
   new Gauge({
@@ -97,6 +109,41 @@ function sessionMetrics(registry: Registry, { management, served, native }: Metr
         this.set({ node, carrier: 'rdma' }, rdma);
         this.set({ node, carrier: 'tcp' }, tcp);
       }
+    },
+  });
+  new Counter({
+    name: 'ibex_node_carrier_bytes_total',
+    help: 'Bytes that a node has moved since its start, by what carried them',
+    labelNames: ['node', 'carrier', 'direction'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { node, traffic } of nodeTraffic(management, native)) {
+        this.inc({ node, carrier: 'rdma', direction: 'sent' }, traffic.rdmaSent);
+        this.inc({ node, carrier: 'rdma', direction: 'received' }, traffic.rdmaReceived);
+        this.inc({ node, carrier: 'tcp', direction: 'sent' }, traffic.tcpSent);
+        this.inc({ node, carrier: 'tcp', direction: 'received' }, traffic.tcpReceived);
+      }
+    },
+  });
+  new Counter({
+    name: 'ibex_node_rdma_copied_bytes_total',
+    help: 'Bytes that a node has copied between memory that its RDMA device knows and other memory',
+    labelNames: ['node'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { node, traffic } of nodeTraffic(management, native)) this.inc({ node }, traffic.rdmaCopied);
+    },
+  });
+  new Counter({
+    name: 'ibex_node_rdma_registrations_total',
+    help: 'How often a node has registered memory with an RDMA device since its start',
+    labelNames: ['node'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { node, traffic } of nodeTraffic(management, native)) this.inc({ node }, traffic.registrations);
     },
   });
   new Gauge({
