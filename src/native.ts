@@ -56,6 +56,8 @@ export interface NativeRuntime {
   authenticate(connection: number, peer?: string): void;
   /** Opens the device and registers poolMemory with it, once. All rdma functions throw with the reason why not. */
   rdmaOpen(): void;
+  /** Throws when no queue pair could be made now. */
+  rdmaCheck(): void;
   /** Makes a queue pair for a connection in its handshake; what the peer needs to know of it. */
   rdmaOffer(connection: number): Buffer;
   /** Connects it to the peer's. */

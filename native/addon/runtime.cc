@@ -110,6 +110,7 @@ Napi::Function RuntimeObject::define(Napi::Env env) {
                       InstanceMethod("connect", &Self::connect),
                       InstanceMethod("authenticate", &Self::authenticate),
                       InstanceMethod("rdmaOpen", &Self::rdma_open),
+                      InstanceMethod("rdmaCheck", &Self::rdma_check),
                       InstanceMethod("rdmaOffer", &Self::rdma_offer),
                       InstanceMethod("rdmaAccept", &Self::rdma_accept),
                       InstanceMethod("rdmaProbe", &Self::rdma_probe),
@@ -244,6 +245,11 @@ Napi::Value RuntimeObject::authenticate(const Napi::CallbackInfo& info) {
 Napi::Value RuntimeObject::rdma_open(const Napi::CallbackInfo& info) {
   IBEXFS_NEED_CORE(info);
   return check(info, core_->rdma().open());
+}
+
+Napi::Value RuntimeObject::rdma_check(const Napi::CallbackInfo& info) {
+  IBEXFS_NEED_CORE(info);
+  return check(info, core_->rdma().check());
 }
 
 Napi::Value RuntimeObject::rdma_offer(const Napi::CallbackInfo& info) {

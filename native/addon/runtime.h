@@ -26,6 +26,7 @@ class RuntimeObject : public Napi::ObjectWrap<RuntimeObject> {
   Napi::Value connect(const Napi::CallbackInfo& info);
   Napi::Value authenticate(const Napi::CallbackInfo& info);
   Napi::Value rdma_open(const Napi::CallbackInfo& info);
+  Napi::Value rdma_check(const Napi::CallbackInfo& info);
   Napi::Value rdma_offer(const Napi::CallbackInfo& info);
   Napi::Value rdma_accept(const Napi::CallbackInfo& info);
   Napi::Value rdma_probe(const Napi::CallbackInfo& info);

@@ -35,6 +35,11 @@ Status Rdma::open() {
   return {};
 }
 
+Status Rdma::check() {
+  if (Status status = open(); !status.ok()) return status;
+  return domain_->port_for({}).status();
+}
+
 void Rdma::on_device_events() {
   for (;;) {
     const auto event = domain_->device()->next_event();

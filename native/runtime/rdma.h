@@ -21,6 +21,8 @@ class Rdma {
        Reactor& loop);
   // Opens the device and registers the pool; a failure is remembered until the next call.
   Status open();
+  // Whether a queue pair could be made now: the port may be down.
+  Status check();
 
   // The queue pair of a connection that is in its handshake.
   Result<wire::QueuePairOffer> offer(ConnectionId id);

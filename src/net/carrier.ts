@@ -56,6 +56,17 @@ export class Carriers {
     }
   }
 
+  /** Why no queue pair could be made now; empty when one could. */
+  trouble(): string {
+    if (this.policy === 'off') return 'rdma.policy is "off"';
+    try {
+      this.#native.rdmaCheck();
+      return '';
+    } catch (error) {
+      return withoutKind(error);
+    }
+  }
+
   /** This side's queue pair for a connection, or why there is none. */
   offer(connection: number): QueuePairWord {
     if (this.policy === 'off') return { reason: 'rdma.policy is "off"' };

@@ -22,7 +22,7 @@ import {
   type QueuePairWord,
   ServerHandshake,
 } from '../wire/handshake.js';
-import { catalogue, type Message, type RequestOf, type ResponseOf, type SessionCarriers } from '../wire/messages.js';
+import { catalogue, type Message, peer, type RequestOf, type ResponseOf, type SessionCarriers } from '../wire/messages.js';
 import { type Carrier, Carriers, carrierTraffic, countCarriers, nativeRdmaOptions, type RdmaSettings, rdmaOff, whyTcp } from './carrier.js';
 import { monotonicMs, Runtime } from './runtime.js';
 import { Session } from './session.js';
@@ -121,6 +121,7 @@ export class Endpoint {
     this.carriers = new Carriers(this.runtime.native, rdma.policy, options.logger);
     this.runtime.listeners.accepted = (connection, _listener, address) => this.#accepted(connection, address);
     this.runtime.listeners.batchEnd = () => this.#sendReplies();
+    this.handle(peer.rdmaTrouble, () => ({ trouble: this.carriers.trouble().slice(0, 4096) }));
     this.runtime.listeners.log = (level, text) => this.#logNative(level, text);
   }
 

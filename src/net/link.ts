@@ -9,6 +9,7 @@ import { IbexError, toIbexError } from '../wire/errors.js';
 import type { PeerKind } from '../wire/handshake.js';
 import { Backoff } from './backoff.js';
 import type { Endpoint } from './endpoint.js';
+import { untilRdmaIsBack } from './rdma-return.js';
 import { monotonicMs } from './runtime.js';
 import type { Session } from './session.js';
 import { pause, waitFor } from './waiting.js';
@@ -48,6 +49,8 @@ export class Link {
   readonly #logger: Logger;
   readonly #warnings: Warnings;
   readonly #backoff = new Backoff();
+  /** Between looks whether RDMA can be used again: they grow until it was. */
+  readonly #rdmaBackoff = new Backoff(1_000, 300_000);
   readonly #abort = new AbortController();
   readonly #waiters = new Set<Waiter>();
   #session: Session | undefined;
@@ -183,7 +186,17 @@ export class Link {
     this.#session = session;
     this.#servedAt = monotonicMs();
     this.#lastError = undefined;
+    if (session.peer.carrier.kind === 'rdma') this.#rdmaBackoff.reset();
+    else if (this.#options.endpoint.carriers.policy === 'prefer') void this.#returnToRdma(session);
     for (const waiter of [...this.#waiters]) waiter.resolve(session);
+  }
+
+  /** What is under way on the session is done again on the next, as after any loss of a connection. */
+  async #returnToRdma(session: Session): Promise<void> {
+    const { endpoint, what } = this.#options;
+    if (!(await untilRdmaIsBack(session, endpoint.carriers, this.#rdmaBackoff))) return;
+    this.#logger.info(`${what}: both sides can use RDMA now, so the session over TCP ends`);
+    session.close('RDMA can be used again');
   }
 
   #failWaiters(error: IbexError): void {

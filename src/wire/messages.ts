@@ -472,9 +472,18 @@ export const client = {
   endLease: message('client.endLease', 300, reads, Type.Object({ fid }), empty),
 } as const;
 
+/** What every process answers. */
+export const peer = {
+  /** Why it could not make a queue pair now, empty when it could: whether it is worth connecting anew for RDMA. */
+  rdmaTrouble: message('peer.rdmaTrouble', 400, reads, empty, Type.Object({ trouble: text })),
+} as const;
+
 export type RequestOf<M> = M extends Message<infer Request, TSchema> ? Static<Request> : never;
 export type ResponseOf<M> = M extends Message<TSchema, infer Response> ? Static<Response> : never;
 
 export const catalogue: ReadonlyMap<number, Message> = new Map(
-  [...Object.values(meta), ...Object.values(mgmt), ...Object.values(client)].map((entry) => [entry.operation, entry as Message]),
+  [...Object.values(meta), ...Object.values(mgmt), ...Object.values(client), ...Object.values(peer)].map((entry) => [
+    entry.operation,
+    entry as Message,
+  ]),
 );

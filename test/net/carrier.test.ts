@@ -1,6 +1,9 @@
 /** Which carrier a session gets where RDMA is off on one side: the same with and without a device. Over one: test/rdma. */
 import t from 'tap';
+import { Backoff } from '../../src/net/backoff.js';
 import { type RdmaPolicy, type RdmaSettings, rdmaDefaults } from '../../src/net/carrier.js';
+import { untilRdmaIsBack } from '../../src/net/rdma-return.js';
+import { peer } from '../../src/wire/messages.js';
 import { refusal } from '../support/properties.js';
 import { endpoint, until } from './support.js';
 
@@ -36,4 +39,28 @@ t.test('a side that requires RDMA refuses a session without it, by name', async 
   const lenient = endpoint(t, { kind: 'mgmtd', rdma: rdma('off') });
   const other = await lenient.listen({ host: '127.0.0.1', port: 0 });
   await t.rejects(endpoint(t, { rdma: rdma('require') }).connect(other), refusal('ERR_HANDSHAKE_REFUSED', /rdma\.policy is "require"/));
+});
+
+t.test('RDMA is back when both sides say that nothing is in its way, and not before', async (t) => {
+  const server = endpoint(t, { kind: 'mgmtd', rdma: rdma('off') });
+  const client = endpoint(t, { rdma: rdma('off') });
+  const session = await client.connect(await server.listen({ host: '127.0.0.1', port: 0 }));
+  t.match(await session.call(peer.rdmaTrouble, {}), { trouble: 'rdma.policy is "off"' }, 'every process answers');
+  const [own, asked] = [
+    ['down', ''],
+    ['down', 'down', ''],
+  ];
+  server.handle(peer.rdmaTrouble, () => ({ trouble: asked.shift() ?? 'asked too often' }));
+  const backoff = new Backoff(1, 2);
+  t.ok(await untilRdmaIsBack(session, { trouble: () => own.shift() ?? '' }, backoff));
+  t.same([own, asked], [[], []], 'the peer was not asked while this side could not, and then until it could');
+});
+
+t.test('a session that ends is not waited for', async (t) => {
+  const server = endpoint(t, { kind: 'mgmtd', rdma: rdma('off') });
+  const client = endpoint(t, { rdma: rdma('off') });
+  const session = await client.connect(await server.listen({ host: '127.0.0.1', port: 0 }));
+  const back = untilRdmaIsBack(session, client.carriers, new Backoff(1, 2));
+  session.close();
+  t.notOk(await back);
 });

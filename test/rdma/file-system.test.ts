@@ -13,8 +13,10 @@ import { needs } from '../support/capabilities.js';
 import { differences, hashTree } from '../support/trees.js';
 
 const run = promisify(execFile);
-const LIMIT_MS = 400_000;
+const LIMIT_MS = 550_000;
 const RELEASED_MS = 20_000;
+/** Looks whether RDMA can be used again come at intervals that double from a second on. */
+const RETURNED_MS = 90_000;
 
 interface NodeCarriers {
   readonly node: number;
@@ -48,8 +50,8 @@ async function released(t: Test, before: string): Promise<void> {
 }
 
 /** Nodes report with their heartbeats: waits until the status is as wanted. */
-async function statusOnce(cluster: TestCluster, wanted: (status: Status) => boolean): Promise<Status> {
-  const deadline = performance.now() + RELEASED_MS;
+async function statusOnce(cluster: TestCluster, wanted: (status: Status) => boolean, limitMs = RELEASED_MS): Promise<Status> {
+  const deadline = performance.now() + limitMs;
   for (;;) {
     const { stdout } = await cluster.ibex(['status', '--output', 'json']);
     const status = JSON.parse(stdout) as Status;
@@ -162,7 +164,21 @@ t.test(
         status.carriers.some(({ reason }) => reason.includes('down')),
         JSON.stringify(status.carriers),
       );
+    });
+    await t.test('port up again, in the middle of copies', async (t) => {
+      await fileSystem.mkdir('/up');
+      let returned = false;
+      let rounds = 0;
+      const copying = (async () => {
+        for (; !returned; rounds++) await copyAll('/up');
+      })();
       await run('ip', ['link', 'set', 'dummy0', 'up']);
+      const status = await statusOnce(cluster, overRdmaAlone, RETURNED_MS);
+      returned = true;
+      await copying;
+      t.ok(rounds > 0, `${rounds} rounds of copies went on, and no request failed`);
+      await check(t, '/up');
+      t.ok(overRdmaAlone(status), `over RDMA again: ${JSON.stringify(status.carriers)}`);
     });
     await fileSystem.close();
     await cluster.stop();

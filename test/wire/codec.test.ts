@@ -3,7 +3,7 @@ import t from 'tap';
 import { decodeBody, encodeBody } from '../../src/wire/codec.js';
 import { IbexError } from '../../src/wire/errors.js';
 import type { Fid } from '../../src/wire/fid.js';
-import { catalogue, client, meta, mgmt } from '../../src/wire/messages.js';
+import { catalogue, client, meta, mgmt, peer } from '../../src/wire/messages.js';
 import { checks, refusal } from '../support/properties.js';
 
 const attributes = fc.record(
@@ -120,7 +120,7 @@ t.test('every truncation of a valid body is refused', async (t) => {
 });
 
 t.test('every message of the catalogue has a codec and an operation of its own', async (t) => {
-  const all = [...Object.values(meta), ...Object.values(mgmt), ...Object.values(client)];
+  const all = [...Object.values(meta), ...Object.values(mgmt), ...Object.values(client), ...Object.values(peer)];
   t.equal(catalogue.size, all.length);
   for (const message of all) t.throws(() => decodeBody(message.request, Buffer.alloc(0), 0, 0), refusal('ERR_BAD_REQUEST'), message.name);
 });
