@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { run } from '../cluster/cluster.js';
 import { DEVICE_ADDRESS } from './device.js';
 
-const LISTENING_MS = 60_000;
+const LISTENING_MS = 180_000;
 const PAIR_MS = 120_000;
 const LISTEN_STATE = '0A';
 
@@ -13,6 +13,8 @@ export interface Server {
   readonly output: () => string;
   /** Waits for its end; ends it when that takes too long. */
   ended(): Promise<number | string>;
+  /** As Ctrl-C does. */
+  interrupt(): void;
 }
 
 /** Whether a program on this machine listens on a TCP port. */
@@ -25,9 +27,9 @@ async function listens(port: number): Promise<boolean> {
     .some(([, local = '', , state]) => state === LISTEN_STATE && local.endsWith(wanted));
 }
 
-/** Starts a server and waits until it listens. */
-export async function startServer(command: string, args: readonly string[], port: number): Promise<Server> {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: PAIR_MS, killSignal: 'SIGKILL' });
+/** Starts a server and waits until it listens. It is killed after `limitMs`, never when that is 0. */
+export async function startServer(command: string, args: readonly string[], port: number, limitMs = PAIR_MS): Promise<Server> {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: limitMs, killSignal: 'SIGKILL' });
   const chunks: Buffer[] = [];
   const output = (): string => Buffer.concat(chunks).toString();
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -43,7 +45,7 @@ export async function startServer(command: string, args: readonly string[], port
     }
     await pause(20);
   }
-  return { output, ended: () => ended };
+  return { output, ended: () => ended, interrupt: () => void child.kill('SIGINT') };
 }
 
 /** Runs a server and its client on this machine; gives what the client said. */
