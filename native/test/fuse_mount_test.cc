@@ -58,8 +58,7 @@ struct Mounted {
   ~Mounted() {
     CHECK(session->stop(Unmount::kDetach).ok());
     names->stop();
-    client.automatic = false;
-    client.chunks().close();
+    client.end_calls();
     session.reset();
     CHECK(wait_until([&] { return buffers.bytes_in_use() == 0; }));
   }
@@ -606,8 +605,7 @@ TEST_CASE("mount: without root it goes through fusermount3") {
   CHECK(same);
   CHECK(refusal != "");
   CHECK(!find_mount(folder.path()).has_value());
-  client.automatic = false;
-  client.chunks().close();
+  client.end_calls();
 }
 
 TEST_CASE("mount: without write-behind a write is answered after the targets have it") {

@@ -27,7 +27,7 @@ struct Table {
     REQUIRE(made.ok());
     files = made.take();
   }
-  ~Table() { client.chunks().close(); }
+  ~Table() { client.end_calls(); }
 
   FileId open(uint64_t size = 0, const Fid& fid = kFile, uint32_t stripe_bytes = 64U << 10) {
     auto opened = files->open(fid, layout_of(stripe_bytes, 1, 4), size);

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -175,11 +176,18 @@ class StripeClient {
     };
   }
   ~StripeClient() {
-    automatic = false;
-    client_->close();
+    end_calls();
     for (const auto& connection : observer_.connected()) connection->close(Status(StatusCode::kShuttingDown, "test"));
     thread_.reset();
     client_.reset();
+  }
+  // Ends all calls and waits until nothing is at work on one: some work on a call goes on after its caller was told.
+  void end_calls() {
+    automatic = false;
+    client_->close();
+    std::promise<void> idle;
+    reactor_->post([&] { idle.set_value(); });
+    idle.get_future().wait();
   }
   void route(uint32_t target, uint16_t port) {
     const std::lock_guard lock(mutex_);
