@@ -31,7 +31,8 @@ class SyncFailures {
     uint64_t stamp = 0;  // up to here the asker knows now
   };
   // A sync of the chunk has ended, `failed` or not, for someone whose writes began at `since` (0: he has none).
-  // Syncs of one chunk come here one after the other, each before the next begins.
+  // Syncs of one chunk come here one after the other, each before the next begins; of several that share one, the first
+  // says whether it failed.
   Verdict judge(const ChunkName& name, uint64_t since, bool failed);
   // What many chunks need to be found again may be lost.
   void all_failed();
