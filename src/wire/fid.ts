@@ -10,6 +10,7 @@ import { FID_OBJECT_BITS } from './generated.js';
 export type Fid = number & { readonly __brand: 'Fid' };
 export type NodeId = number & { readonly __brand: 'NodeId' };
 export type TargetId = number & { readonly __brand: 'TargetId' };
+export type GroupId = number & { readonly __brand: 'GroupId' };
 
 const OBJECTS_PER_SEQUENCE = 2 ** FID_OBJECT_BITS;
 
