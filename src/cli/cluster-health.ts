@@ -1,9 +1,11 @@
 /** What is wrong with a cluster, from its map. Pure. */
-import { type ClusterMap, entryOf } from '../wire/cluster-map.js';
+import { type ClusterMap, entryOf, type GroupRecord } from '../wire/cluster-map.js';
 
 export interface ClusterHealth {
   readonly nodesOnline: number;
   readonly targetsOnline: number;
+  /** Mirror groups with two good copies, both within reach. */
+  readonly groupsWhole: number;
   /** One sentence each; empty when all is well. */
   readonly problems: readonly string[];
 }
@@ -26,7 +28,15 @@ export function clusterHealth(map: ClusterMap): ClusterHealth {
       problems.push(`${target.kind} target ${target.alias} is nearly full`);
     }
   }
+  const isWhole = ({ primary, secondary }: GroupRecord): boolean =>
+    [primary, secondary].every(
+      ({ target, consistency }) => consistency === 'good' && entryOf(map.targets, target)?.reachability === 'online',
+    );
+  for (const { alias, secondary } of map.groups)
+    if (secondary.consistency !== 'good')
+      problems.push(`mirror group ${alias} has one good copy: the secondary is ${secondary.consistency}`);
   return {
+    groupsWhole: map.groups.filter(isWhole).length,
     nodesOnline: map.nodes.filter((node) => node.reachability === 'online').length,
     targetsOnline: map.targets.filter((target) => target.reachability === 'online').length,
     problems,

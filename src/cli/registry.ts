@@ -28,6 +28,7 @@ export const groupSummaries: Readonly<Record<string, string>> = {
   node: 'the machines and daemons of the cluster',
   target: 'the folders that hold metadata and file data',
   entry: 'how a file or directory is stored',
+  mirror: 'pairs of storage targets that hold the same data',
   key: "the cluster's secret",
   rdma: 'RDMA devices of this machine',
 };
@@ -42,6 +43,20 @@ export const commands: readonly CommandEntry[] = [
   { name: 'status', group: look, summary: 'whether the cluster is well, at a glance', load: () => import('./commands/status.js') },
   { name: 'node list', group: look, summary: 'daemons: address, state', load: () => import('./commands/node-list.js') },
   { name: 'target list', group: look, summary: 'targets: state, capacity', load: () => import('./commands/target-list.js') },
+  { name: 'mirror list', group: look, summary: 'mirror groups: roles, state', load: () => import('./commands/mirror-list.js') },
+  {
+    name: 'mirror create',
+    group: look,
+    summary: 'let two storage targets mirror each other',
+    load: () => import('./commands/mirror-create.js'),
+  },
+  {
+    name: 'mirror autocreate',
+    group: look,
+    summary: 'pair all storage targets that are in no group',
+    load: () => import('./commands/mirror-autocreate.js'),
+  },
+  { name: 'mirror delete', group: look, summary: 'delete a mirror group', load: () => import('./commands/mirror-delete.js') },
   { name: 'df', group: look, summary: 'space: total, used, free', load: () => import('./commands/df.js') },
   {
     name: 'entry info',

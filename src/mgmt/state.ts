@@ -32,23 +32,35 @@ export interface MgmtState {
   /** Never given out before; they only grow. */
   readonly nextNode: number;
   readonly nextTarget: number;
+  readonly nextGroup: number;
   readonly nextSequence: number;
 }
 
 export function emptyState(clusterId: string): MgmtState {
   return {
-    map: { clusterId, version: 1, nodes: [], targets: [], pools: [{ name: DEFAULT_POOL }], sequences: [], rootTarget: undefined },
+    map: {
+      clusterId,
+      version: 1,
+      nodes: [],
+      targets: [],
+      pools: [{ name: DEFAULT_POOL }],
+      groups: [],
+      sequences: [],
+      rootTarget: undefined,
+    },
     uuids: new Map(),
     tokens: new Map(),
     nextNode: 1,
     nextTarget: 1,
+    nextGroup: 1,
     nextSequence: FIRST_SEQUENCE,
   };
 }
 
 type MapContent = Omit<ClusterMap, 'clusterId' | 'version'>;
 
-function changeMap(state: MgmtState, content: Partial<MapContent>, rest: Partial<Omit<MgmtState, 'map'>> = {}): MgmtState {
+/** A change of the map; all of its fields that are given, together. */
+export function changeMap(state: MgmtState, content: Partial<MapContent>, rest: Partial<Omit<MgmtState, 'map'>> = {}): MgmtState {
   return { ...state, ...rest, map: { ...state.map, ...content, version: state.map.version + 1 } };
 }
 

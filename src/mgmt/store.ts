@@ -7,7 +7,7 @@ import { open, type RootDatabase } from 'lmdb';
 import Type, { type Static, type TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import { explainFileError, StartupError } from '../daemon/startup-error.js';
-import { diffMaps, type NodeEntry, type SequenceRange, type TargetEntry } from '../wire/cluster-map.js';
+import { diffMaps, type GroupRecord, type NodeEntry, type SequenceRange, type TargetEntry } from '../wire/cluster-map.js';
 import type { NodeId, TargetId } from '../wire/fid.js';
 import { emptyState, type MgmtState } from './state.js';
 
@@ -16,6 +16,7 @@ const FORMAT = 1;
 const id = Type.Integer({ minimum: 1, maximum: 0xffffffff });
 const count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const reachability = Type.Enum(['online', 'probably-offline', 'offline']);
+const consistency = Type.Enum(['good', 'needs-resync', 'bad']);
 const address = Type.Object({ host: Type.String(), port: Type.Integer({ minimum: 1, maximum: 65535 }) });
 
 const ClusterRecord = Type.Object({
@@ -26,6 +27,8 @@ const ClusterRecord = Type.Object({
   rootTarget: Type.Union([Type.Unsafe<TargetId>(id), Type.Null()]),
   nextNode: id,
   nextTarget: id,
+  /** Absent in databases of before there were groups. */
+  nextGroup: Type.Optional(id),
   nextSequence: count,
 });
 const NodeRecord = Type.Object({
@@ -50,7 +53,7 @@ const TargetRecord = Type.Object({
       alias: Type.String(),
       pool: Type.String(),
       reachability,
-      consistency: Type.Enum(['good', 'needs-resync', 'bad']),
+      consistency,
       since: Type.Integer({ minimum: 1 }),
       bytesTotal: count,
       bytesFree: count,
@@ -59,9 +62,21 @@ const TargetRecord = Type.Object({
     }),
   ),
 });
+const start = Type.Integer({ minimum: 0, maximum: 0xffffffff });
+const member = Type.Object({ target: id, start, consistency });
+const MirrorGroupRecord = Type.Unsafe<GroupRecord>(
+  Type.Object({
+    id,
+    alias: Type.String(),
+    epoch: Type.Integer({ minimum: 1 }),
+    primary: member,
+    secondary: member,
+    lingering: Type.Array(Type.Object({ target: id, start })),
+  }),
+);
 const SequenceRecord = Type.Unsafe<SequenceRange>(Type.Object({ first: count, last: count, target: id }));
 
-/** Keys: 'cluster', ['node', id], ['target', id], ['sequence', first]. */
+/** Keys: 'cluster', ['node', id], ['target', id], ['group', id], ['sequence', first]. */
 type Key = string | [string, number];
 
 export class MgmtStore {
@@ -98,9 +113,11 @@ export class MgmtStore {
       this.#putCluster(after);
       for (const entry of change.nodes) this.#put(['node', entry.id], { uuid: after.uuids.get(entry.id), entry });
       for (const entry of change.targets) this.#put(['target', entry.id], { token: after.tokens.get(entry.id), entry });
+      for (const group of change.groups) this.#put(['group', group.id], group);
       for (const range of change.sequences) this.#put(['sequence', range.first], range);
       for (const node of change.removed.nodes) this.#database.removeSync(['node', node]);
       for (const target of change.removed.targets) this.#database.removeSync(['target', target]);
+      for (const group of change.removed.groups) this.#database.removeSync(['group', group]);
       for (const first of change.removed.sequences) this.#database.removeSync(['sequence', first]);
     });
   }
@@ -115,7 +132,7 @@ export class MgmtStore {
 
   #putCluster(state: MgmtState): void {
     const { clusterId, version, pools, rootTarget } = state.map;
-    const { nextNode, nextTarget, nextSequence } = state;
+    const { nextNode, nextTarget, nextGroup, nextSequence } = state;
     this.#put('cluster', {
       format: FORMAT,
       clusterId,
@@ -124,6 +141,7 @@ export class MgmtStore {
       rootTarget: rootTarget ?? null,
       nextNode,
       nextTarget,
+      nextGroup,
       nextSequence,
     } satisfies Static<typeof ClusterRecord>);
   }
@@ -149,7 +167,7 @@ export class MgmtStore {
     if (!Value.Check(ClusterRecord, cluster)) throw damaged(path, 'the cluster record is malformed');
     const nodes = this.#records('node', NodeRecord, path);
     const targets = this.#records('target', TargetRecord, path);
-    const { clusterId, version, pools, rootTarget, nextNode, nextTarget, nextSequence } = cluster;
+    const { clusterId, version, pools, rootTarget, nextNode, nextTarget, nextGroup = 1, nextSequence } = cluster;
     return {
       map: {
         clusterId,
@@ -158,12 +176,14 @@ export class MgmtStore {
         rootTarget: rootTarget ?? undefined,
         nodes: nodes.map((record) => record.entry),
         targets: targets.map((record) => record.entry),
+        groups: this.#records('group', MirrorGroupRecord, path),
         sequences: this.#records('sequence', SequenceRecord, path),
       },
       uuids: new Map(nodes.map((record) => [record.entry.id as NodeId, record.uuid])),
       tokens: new Map(targets.map((record) => [record.entry.id as TargetId, record.token])),
       nextNode,
       nextTarget,
+      nextGroup,
       nextSequence,
     };
   }

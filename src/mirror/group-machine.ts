@@ -3,22 +3,19 @@
  * what it hears. docs/mirroring.md says why each rule is safe. Times decide only when something is done; that it may be
  * done never depends on mgmtd's clock.
  */
-import type { Consistency } from '../wire/cluster-map.js';
+import type { Consistency, GroupMember, GroupRecord, TargetProcess } from '../wire/cluster-map.js';
 import type { TargetId } from '../wire/fid.js';
 import type {
   DiskFailed,
   GroupDecision,
   GroupEvent,
   GroupLimits,
-  GroupRecord,
   GroupState,
   Heard,
-  Member,
   Registered,
   ResyncFinished,
   SetState,
   Sight,
-  TargetProcess,
 } from './group.js';
 
 /** What a group is when mgmtd has made it or starts: it has heard of nobody yet. */
@@ -131,7 +128,7 @@ function finishResync(state: GroupState, event: At<ResyncFinished>): GroupDecisi
   if (isOutdated(state, event)) return refused(state, 'it acts by an earlier epoch');
   if (record.secondary.consistency !== 'needs-resync') return refused(state, `the secondary is ${record.secondary.consistency}`);
   if (secondary.start !== event.secondaryStart) return refused(state, 'the secondary has restarted since');
-  const member: Member = { ...record.secondary, consistency: 'good', start: event.secondaryStart };
+  const member: GroupMember = { ...record.secondary, consistency: 'good', start: event.secondaryStart };
   return changed(
     { ...state, record: { ...record, epoch: record.epoch + 1, secondary: member }, secondary: { ...secondary, endedAt: undefined } },
     'the secondary is in sync again',
@@ -213,7 +210,7 @@ function survives({ record, secondary }: GroupState): boolean {
 const worse = (consistency: Consistency): Consistency => (consistency === 'bad' ? 'bad' : 'needs-resync');
 
 /** Who served by the epoch that ends and may not have heard of it. */
-function lingeringWith({ lingering }: GroupRecord, { target, start }: Member, sight: Sight): readonly TargetProcess[] {
+function lingeringWith({ lingering }: GroupRecord, { target, start }: GroupMember, sight: Sight): readonly TargetProcess[] {
   return sight.endedAt !== undefined ? lingering : [...without(lingering, { target, start }), { target, start }];
 }
 

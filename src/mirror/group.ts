@@ -2,32 +2,8 @@
  * What mgmtd knows of a mirror group and hears about it, for the decisions in group-machine.ts. Times are milliseconds of
  * mgmtd's monotonic clock.
  */
-import type { Consistency } from '../wire/cluster-map.js';
-import type { GroupId, TargetId } from '../wire/fid.js';
-
-/** A process that serves a target: each start has a higher number, kept in the target's folder and given under its lock. */
-export interface TargetProcess {
-  readonly target: TargetId;
-  readonly start: number;
-}
-
-/** start: of the process that the epoch counts on: the primary's, and a secondary's while it is good. */
-export interface Member extends TargetProcess {
-  readonly consistency: Consistency;
-}
-
-/** What is kept on disk of a group and told in the cluster map. */
-export interface GroupRecord {
-  readonly id: GroupId;
-  readonly alias: string;
-  /** Raised by every change of the roles, of the consistencies, and of the processes counted on. */
-  readonly epoch: number;
-  /** Its copy is what counts. */
-  readonly primary: Member;
-  readonly secondary: Member;
-  /** Processes that may go on by an earlier epoch until they hear of this one or their leases end. */
-  readonly lingering: readonly TargetProcess[];
-}
+import type { Consistency, GroupRecord, TargetProcess } from '../wire/cluster-map.js';
+import type { TargetId } from '../wire/fid.js';
 
 /** What mgmtd sees of a member's target; forgotten when mgmtd restarts. */
 export interface Sight {

@@ -4,7 +4,7 @@
  * beat may carry a pledge, which is the other's lease. Times are milliseconds of the process's own monotonic clock.
  * docs/mirroring.md says why each rule is safe.
  */
-import type { GroupRecord, TargetProcess } from './group.js';
+import type { GroupRecord, TargetProcess } from '../wire/cluster-map.js';
 import { type LeaseLimits, leaseWaitMs } from './lease.js';
 
 export interface MemberLimits extends LeaseLimits {

@@ -2,7 +2,7 @@
  * The cluster map: the one shared truth about who is in the cluster and who serves what. Only mgmtd
  * changes it and every change raises `version`; everyone else holds a copy that mgmtd keeps current.
  */
-import type { NodeId, TargetId } from './fid.js';
+import type { GroupId, NodeId, TargetId } from './fid.js';
 
 /** Decided by mgmtd from heartbeats on its monotonic clock. */
 export type Reachability = 'online' | 'probably-offline' | 'offline';
@@ -54,13 +54,40 @@ export interface Pool {
   readonly name: string;
 }
 
-/** Nodes and targets are in order of their ids, sequences of their first. */
+/** A process that serves a target: each start has a higher number, kept in the target's folder and given under its lock. */
+export interface TargetProcess {
+  readonly target: TargetId;
+  readonly start: number;
+}
+
+/** start: of the process that the epoch counts on: the primary's, and a secondary's while it is good. */
+export interface GroupMember extends TargetProcess {
+  /** The target's entry says the same. */
+  readonly consistency: Consistency;
+}
+
+/** Two storage targets that mirror each other: see docs/mirroring.md. */
+export interface GroupRecord {
+  readonly id: GroupId;
+  /** Unique name people use, by default `group-<id>`. */
+  readonly alias: string;
+  /** Raised by every change of the roles, of the consistencies, and of the processes counted on. */
+  readonly epoch: number;
+  /** Its copy is what counts. */
+  readonly primary: GroupMember;
+  readonly secondary: GroupMember;
+  /** Processes that may go on by an earlier epoch until they hear of this one or their leases end. */
+  readonly lingering: readonly TargetProcess[];
+}
+
+/** Nodes, targets and groups are in order of their ids, sequences of their first. */
 export interface ClusterMap {
   readonly clusterId: string;
   readonly version: number;
   readonly nodes: readonly NodeEntry[];
   readonly targets: readonly TargetEntry[];
   readonly pools: readonly Pool[];
+  readonly groups: readonly GroupRecord[];
   /** Which metadata target owns the inodes of which FID sequences. */
   readonly sequences: readonly SequenceRange[];
   /** The metadata target that owns the root directory; absent until one has registered. */
@@ -88,11 +115,13 @@ export interface MapChange {
   readonly nodes: readonly NodeEntry[];
   readonly targets: readonly TargetEntry[];
   readonly pools: readonly Pool[];
+  readonly groups: readonly GroupRecord[];
   readonly sequences: readonly SequenceRange[];
   readonly removed: {
     readonly nodes: readonly NodeId[];
     readonly targets: readonly TargetId[];
     readonly pools: readonly string[];
+    readonly groups: readonly GroupId[];
     readonly sequences: readonly number[];
   };
   readonly rootTarget?: TargetId | undefined;
@@ -100,7 +129,7 @@ export interface MapChange {
 
 /** Where every map begins: a whole map is the change that leads there from here. */
 export function emptyMap(clusterId: string): ClusterMap {
-  return { clusterId, version: 0, nodes: [], targets: [], pools: [], sequences: [] };
+  return { clusterId, version: 0, nodes: [], targets: [], pools: [], groups: [], sequences: [] };
 }
 
 const idOf = <Id extends number>(entry: { readonly id: Id }): Id => entry.id;
@@ -117,6 +146,7 @@ export function applyMapChange(map: ClusterMap, change: MapChange): ClusterMap |
     nodes: inOrder(merge(map.nodes, change.nodes, removed.nodes, idOf), idOf),
     targets: inOrder(merge(map.targets, change.targets, removed.targets, idOf), idOf),
     pools: merge(map.pools, change.pools, removed.pools, nameOf),
+    groups: inOrder(merge(map.groups, change.groups, removed.groups, idOf), idOf),
     sequences: inOrder(merge(map.sequences, change.sequences, removed.sequences, firstOf), firstOf),
     rootTarget: change.rootTarget ?? map.rootTarget,
   };
@@ -145,6 +175,7 @@ export function diffMaps(before: ClusterMap, after: ClusterMap): MapChange {
   const nodes = diff(before.nodes, after.nodes, idOf);
   const targets = diff(before.targets, after.targets, idOf);
   const pools = diff(before.pools, after.pools, nameOf);
+  const groups = diff(before.groups, after.groups, idOf);
   const sequences = diff(before.sequences, after.sequences, firstOf);
   return {
     from: before.version,
@@ -152,8 +183,9 @@ export function diffMaps(before: ClusterMap, after: ClusterMap): MapChange {
     nodes: nodes.changed,
     targets: targets.changed,
     pools: pools.changed,
+    groups: groups.changed,
     sequences: sequences.changed,
-    removed: { nodes: nodes.removed, targets: targets.removed, pools: pools.removed, sequences: sequences.removed },
+    removed: { nodes: nodes.removed, targets: targets.removed, pools: pools.removed, groups: groups.removed, sequences: sequences.removed },
     ...(after.rootTarget === undefined ? {} : { rootTarget: after.rootTarget }),
   };
 }

@@ -13,13 +13,23 @@ export interface MapPage extends MapChange {
 export const PAGE_BYTES_MAX = 64 * 1024;
 
 /** Every list of a change, always in this order. */
-function listsOf({ nodes, targets, pools, sequences, removed }: MapChange): readonly (readonly unknown[])[] {
-  return [nodes, targets, pools, sequences, removed.nodes, removed.targets, removed.pools, removed.sequences];
+function listsOf({ nodes, targets, pools, groups, sequences, removed }: MapChange): readonly (readonly unknown[])[] {
+  return [nodes, targets, pools, groups, sequences, removed.nodes, removed.targets, removed.pools, removed.groups, removed.sequences];
 }
 
 function withoutEntries({ from, to, rootTarget }: MapChange): MapChange {
-  const removed = { nodes: [], targets: [], pools: [], sequences: [] };
-  return { from, to, nodes: [], targets: [], pools: [], sequences: [], removed, ...(rootTarget === undefined ? {} : { rootTarget }) };
+  const removed = { nodes: [], targets: [], pools: [], groups: [], sequences: [] };
+  return {
+    from,
+    to,
+    nodes: [],
+    targets: [],
+    pools: [],
+    groups: [],
+    sequences: [],
+    removed,
+    ...(rootTarget === undefined ? {} : { rootTarget }),
+  };
 }
 
 function add(change: MapChange, list: number, entries: readonly unknown[]): void {
@@ -51,6 +61,7 @@ export function pagesOf(change: MapChange, pageBytesMax = PAGE_BYTES_MAX): reado
 /** The change that was cut into these pages. */
 export function joinPages(pages: readonly [MapPage, ...MapPage[]]): MapChange {
   const whole = withoutEntries(pages[0]);
-  for (const page of pages) for (const [list, entries] of listsOf(page).entries()) add(whole, list, entries);
+  // What a sender does not know yet it leaves out.
+  for (const page of pages) for (const [list, entries] of listsOf(page).entries()) add(whole, list, entries ?? []);
   return whole;
 }

@@ -10,6 +10,7 @@ const id = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const fid = Type.Unsafe<import('./fid.js').Fid>(Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }));
 const nodeId = Type.Unsafe<import('./fid.js').NodeId>(Type.Integer({ minimum: 1, maximum: 0xffffffff }));
 const targetId = Type.Unsafe<import('./fid.js').TargetId>(Type.Integer({ minimum: 1, maximum: 0xffffffff }));
+const groupId = Type.Unsafe<import('./fid.js').GroupId>(Type.Integer({ minimum: 1, maximum: 0xffffffff }));
 const u32 = Type.Integer({ minimum: 0, maximum: 0xffffffff });
 const seconds = Type.Integer();
 const nanoseconds = Type.Integer({ minimum: 0, maximum: 999_999_999 });
@@ -335,6 +336,8 @@ const shortText = Type.String({ maxLength: 255 });
 const address = Type.Object({ host: shortText, port: Type.Integer({ minimum: 1, maximum: 65535 }) });
 const reachability = Type.Union([Type.Literal('online'), Type.Literal('probably-offline'), Type.Literal('offline')]);
 
+const consistency = Type.Union([Type.Literal('good'), Type.Literal('needs-resync'), Type.Literal('bad')]);
+
 const NodeEntry = Type.Object({
   id: nodeId,
   kind: Type.Union([Type.Literal('mgmtd'), Type.Literal('meta'), Type.Literal('storage')]),
@@ -349,12 +352,21 @@ const TargetEntry = Type.Object({
   alias: shortText,
   pool: shortText,
   reachability,
-  consistency: Type.Union([Type.Literal('good'), Type.Literal('needs-resync'), Type.Literal('bad')]),
+  consistency,
   since: id,
   bytesTotal: bytes,
   bytesFree: bytes,
   inodesTotal: bytes,
   inodesFree: bytes,
+});
+const GroupMember = Type.Object({ target: targetId, start: u32, consistency });
+const GroupRecord = Type.Object({
+  id: groupId,
+  alias: shortText,
+  epoch: id,
+  primary: GroupMember,
+  secondary: GroupMember,
+  lingering: Type.Array(Type.Object({ target: targetId, start: u32 }), { maxItems: 16 }),
 });
 /** A change of the cluster map or a part of it: see map-pages.ts. */
 const mapPage = Type.Unsafe<import('./map-pages.js').MapPage>(
@@ -370,9 +382,11 @@ const mapPage = Type.Unsafe<import('./map-pages.js').MapPage>(
       targets: Type.Array(targetId),
       pools: Type.Array(shortText),
       sequences: Type.Array(id),
+      groups: Type.Optional(Type.Array(groupId)),
     }),
     more: Type.Boolean(),
     rootTarget: Type.Optional(targetId),
+    groups: Type.Optional(Type.Array(GroupRecord)),
   }),
 );
 
@@ -464,6 +478,22 @@ export const mgmt = {
     pageRequest,
     Type.Object({ carriers: Type.Array(Type.Object({ node: nodeId, ...SessionCarriers.properties })), next }),
   ),
+  /** Makes mirror groups, all of them or none. uneven: targets may be of one node and of different sizes. Their ids, in order. */
+  createGroups: message(
+    'mgmt.createGroups',
+    210,
+    changes,
+    Type.Object({
+      groups: Type.Array(Type.Object({ primary: targetId, secondary: targetId, alias: Type.Optional(shortText) }), {
+        minItems: 1,
+        maxItems: 1024,
+      }),
+      uneven: Type.Boolean(),
+    }),
+    Type.Object({ groups: Type.Array(groupId) }),
+  ),
+  /** Its targets stand alone again. */
+  deleteGroup: message('mgmt.deleteGroup', 211, changes, Type.Object({ group: groupId }), empty),
 } as const;
 
 /** What servers ask of their clients. */

@@ -159,7 +159,7 @@ t.test('completion scripts hold every command and are valid', async (t) => {
       .split('\n')
       .filter((line) => line !== '');
   };
-  t.same(complete('ibex', 'm').sort(), ['meta', 'mgmtd', 'mkdir', 'mount']);
+  t.same(complete('ibex', 'm').sort(), ['meta', 'mgmtd', 'mirror', 'mkdir', 'mount']);
   t.same(complete('ibex', 'entry', ''), ['info', 'set']);
   t.same(complete('ibex', '--output', 'json', 'target', ''), ['list']);
   t.same(complete('ibex', 'entry', 'set', '--stripe'), ['--stripe-size', '--stripe-count']);

@@ -68,7 +68,16 @@ export function clusterMap(count: number, change: (target: TargetEntry, index: n
     };
     return { ...target, ...change(target, index) };
   });
-  return { clusterId: 'test', version: 1, nodes: [], targets, pools: [{ name: 'default' }], sequences: [], rootTarget: 1 as TargetId };
+  return {
+    clusterId: 'test',
+    version: 1,
+    nodes: [],
+    targets,
+    pools: [{ name: 'default' }],
+    groups: [],
+    sequences: [],
+    rootTarget: 1 as TargetId,
+  };
 }
 
 export interface ChunkCall {

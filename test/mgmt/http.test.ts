@@ -1,15 +1,17 @@
 import { connect } from 'node:net';
 import { test } from 'tap';
+import { handleCreateGroups } from '../../src/mgmt/handlers/groups.js';
 import { handleRegisterNode } from '../../src/mgmt/handlers/register-node.js';
 import { handleRegisterTarget } from '../../src/mgmt/handlers/register-target.js';
 import { createMetrics } from '../../src/mgmt/http/metrics.js';
 import { createHttpServer } from '../../src/mgmt/http/server.js';
+import type { TargetId } from '../../src/wire/fid.js';
 import { httpToken } from '../../src/wire/key.js';
 import { figures, nodeRequest, silent, TestSession, testManagement } from './support.js';
 
 const token = httpToken(Buffer.alloc(32, 7));
 const authorized = { authorization: `Bearer ${token}` };
-const paths = ['status', 'nodes', 'targets', 'map', 'clients', 'usage', 'carriers'].map((name) => `/api/v1/${name}`);
+const paths = ['status', 'nodes', 'targets', 'map', 'clients', 'usage', 'carriers', 'groups'].map((name) => `/api/v1/${name}`);
 
 async function server(t: { teardown(done: () => unknown): unknown }) {
   const cluster = testManagement();
@@ -61,9 +63,13 @@ test('answers tell the cluster as it is, without secrets', async (t) => {
     nodes: { online: 1, probablyOffline: 0, offline: 0 },
     targets: { online: 3, probablyOffline: 0, offline: 0 },
   });
+  handleCreateGroups(cluster.management, { groups: [{ primary: 1 as TargetId, secondary: 2 as TargetId }], uneven: true });
   const { map } = cluster.management;
   t.same(await get('/api/v1/nodes'), { items: map.nodes });
   t.same(await get('/api/v1/targets'), { items: map.targets });
+  t.match(await get('/api/v1/groups'), {
+    items: [{ id: 1, alias: 'group-1', epoch: 1, primary: { target: 1 }, secondary: { target: 2 } }],
+  });
   t.same(await get('/api/v1/map'), JSON.parse(JSON.stringify(map)));
   t.match(await get('/api/v1/clients'), { items: [{ kind: 'mount', name: 'laptop:1', carrier: 'tcp' }] });
   t.same(await get('/api/v1/carriers'), { items: [] }, 'no node has told');

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { test } from 'tap';
+import { createGroups, deleteGroup } from '../../src/mgmt/groups.js';
 import { MapFeed } from '../../src/mgmt/map-feed.js';
 import { emptyState, FIRST_SEQUENCE, grantSequences, type MgmtState, observe, registerNode, registerTarget } from '../../src/mgmt/state.js';
 import { MgmtStore } from '../../src/mgmt/store.js';
@@ -18,6 +19,7 @@ const step = fc.oneof(
     reachability: fc.constantFrom<Reachability>('online', 'probably-offline', 'offline'),
     free: fc.nat(1_000_000),
   }),
+  fc.record({ do: fc.constant('group' as const), primary: fc.nat(8), secondary: fc.nat(8), remove: fc.boolean() }),
   fc.record({ do: fc.constant('grant' as const), which: fc.nat(8), count: fc.integer({ min: 1, max: 1024 }) }),
 );
 type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
@@ -52,6 +54,17 @@ function apply(state: MgmtState, change: Step): MgmtState {
         target: () => change.reachability,
         usage: () => ({ ...figures, bytesFree: change.free }),
       });
+    case 'group': {
+      const first = state.map.groups[0];
+      if (change.remove) return first === undefined ? state : deleteGroup(state, first.id);
+      const [primary, secondary] = [targets[change.primary], targets[change.secondary]];
+      if (primary === undefined || secondary === undefined) return state;
+      try {
+        return createGroups(state, [{ primary: primary.id, secondary: secondary.id }], true).state;
+      } catch {
+        return state;
+      }
+    }
     case 'grant': {
       const target = targets[change.which % Math.max(1, targets.length)];
       return target === undefined ? state : grantSequences(state, target.id, change.count).state;

@@ -1,7 +1,7 @@
 import { test } from 'tap';
-import type { GroupDecision, GroupEvent, GroupRecord, GroupState } from '../../src/mirror/group.js';
+import type { GroupDecision, GroupEvent, GroupState } from '../../src/mirror/group.js';
 import { decideGroup, unseen } from '../../src/mirror/group-machine.js';
-import type { Consistency } from '../../src/wire/cluster-map.js';
+import type { Consistency, GroupRecord } from '../../src/wire/cluster-map.js';
 import type { GroupId, TargetId } from '../../src/wire/fid.js';
 
 const limits = { silentAfterMs: 3_000 };

@@ -1,9 +1,8 @@
 import fc from 'fast-check';
 import { test } from 'tap';
-import type { GroupRecord } from '../../src/mirror/group.js';
 import { leaseWaitMs } from '../../src/mirror/lease.js';
 import * as member from '../../src/mirror/member.js';
-import type { Consistency } from '../../src/wire/cluster-map.js';
+import type { Consistency, GroupRecord } from '../../src/wire/cluster-map.js';
 import type { GroupId, TargetId } from '../../src/wire/fid.js';
 import { checks } from '../support/properties.js';
 

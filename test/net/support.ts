@@ -60,6 +60,7 @@ export function mapOf(version: number, places: readonly Place[]): ClusterMap {
       inodesFree: 1,
     })),
     pools: [{ name: 'default' }],
+    groups: [],
     sequences: places.map((place) => ({ first: place.target, last: place.target, target: target(place.target) })),
     ...(places[0] === undefined ? {} : { rootTarget: target(places[0].target) }),
   };

@@ -44,6 +44,9 @@ export function define(command: Command): void {
             ['management', `${mgmtd}, map version ${map.version}`],
             ['nodes', `${health.nodesOnline} of ${map.nodes.length} online`],
             ['targets', `${health.targetsOnline} of ${map.targets.length} online`],
+            ...(map.groups.length === 0
+              ? []
+              : [['mirror groups', `${health.groupsWhole} of ${map.groups.length} with two good copies`] as const]),
             ['space', `${formatBytes(free)} free of ${formatBytes(total)} (${formatPercent(total - free, total)} used)`],
             ['inodes', formatCount(inodes)],
             ['clients', formatCount(clients.length)],
@@ -56,6 +59,7 @@ export function define(command: Command): void {
             mapVersion: map.version,
             nodes: { total: map.nodes.length, online: health.nodesOnline },
             targets: { total: map.targets.length, online: health.targetsOnline },
+            groups: { total: map.groups.length, whole: health.groupsWhole },
             bytes: { total, free },
             inodes,
             clients,

@@ -5,6 +5,7 @@ import type { Management } from '../management.js';
 import { handleCarriers } from './carriers.js';
 import { handleClients } from './clients.js';
 import { handleGrantSequences } from './grant-sequences.js';
+import { handleCreateGroups, handleDeleteGroup } from './groups.js';
 import { handleHeartbeat } from './heartbeat.js';
 import { handleRegisterNode } from './register-node.js';
 import { handleRegisterTarget } from './register-target.js';
@@ -24,5 +25,7 @@ export function addHandlers(endpoint: Pick<Endpoint, 'handle' | 'onSession'>, ma
   endpoint.handle(mgmt.grantSequences, (request, { session }) => handleGrantSequences(management, request, session));
   endpoint.handle(mgmt.usage, (request) => handleUsage(management, request));
   endpoint.handle(mgmt.clients, (request) => handleClients(management, request));
+  endpoint.handle(mgmt.createGroups, (request) => handleCreateGroups(management, request));
+  endpoint.handle(mgmt.deleteGroup, (request) => handleDeleteGroup(management, request));
   endpoint.handle(mgmt.carriers, (request) => handleCarriers(management, request));
 }

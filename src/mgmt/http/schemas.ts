@@ -1,12 +1,13 @@
 /** Shapes of the HTTP API's answers; the OpenAPI document and the serializers are made from them. */
 import Type, { type Static } from 'typebox';
-import type { NodeEntry, TargetEntry } from '../../wire/cluster-map.js';
+import type { GroupRecord, NodeEntry, TargetEntry } from '../../wire/cluster-map.js';
 import { PAGE_ENTRIES_MAX, type Page } from '../page.js';
 
 const Id = Type.Integer({ minimum: 1 });
 const Bytes = Type.Integer({ minimum: 0, description: 'Bytes' });
 const Count = Type.Integer({ minimum: 0 });
 const Reachability = Type.Enum(['online', 'probably-offline', 'offline']);
+const Consistency = Type.Enum(['good', 'needs-resync', 'bad']);
 const figures = { bytesTotal: Bytes, bytesFree: Bytes, inodesTotal: Count, inodesFree: Count };
 
 export const HttpError = Type.Object({ code: Type.String({ description: 'Stable code, as ERR_NOT_FOUND' }), message: Type.String() });
@@ -46,9 +47,23 @@ export const HttpTarget = Type.Unsafe<TargetEntry>(
     alias: Type.String(),
     pool: Type.String(),
     reachability: Reachability,
-    consistency: Type.Enum(['good', 'needs-resync', 'bad']),
+    consistency: Consistency,
     since: Count,
     ...figures,
+  }),
+);
+
+const process = { target: Id, start: Type.Integer({ minimum: 0, description: "Number of the target's process" }) };
+const GroupMember = Type.Object({ ...process, consistency: Consistency });
+
+export const HttpGroup = Type.Unsafe<GroupRecord>(
+  Type.Object({
+    id: Id,
+    alias: Type.String(),
+    epoch: Type.Integer({ minimum: 1, description: 'Rises with every change of roles and states' }),
+    primary: GroupMember,
+    secondary: GroupMember,
+    lingering: Type.Array(Type.Object(process), { description: 'Processes that may still act by an earlier epoch' }),
   }),
 );
 
@@ -72,6 +87,7 @@ export const HttpMap = Type.Object({
   nodes: Type.Array(HttpNode),
   targets: Type.Array(HttpTarget),
   pools: Type.Array(Type.Object({ name: Type.String() })),
+  groups: Type.Array(HttpGroup),
   sequences: Type.Array(Type.Object({ first: Count, last: Count, target: Id })),
   rootTarget: Type.Optional(Id),
 });

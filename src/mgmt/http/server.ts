@@ -11,7 +11,7 @@ import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type Type from 'typebox';
 import type { Static } from 'typebox';
-import type { NodeEntry, TargetEntry } from '../../wire/cluster-map.js';
+import type { GroupRecord, NodeEntry, TargetEntry } from '../../wire/cluster-map.js';
 import type { Usage } from '../../wire/messages.js';
 import { type NodeCarriers, nodeCarriers } from '../handlers/carriers.js';
 import { type ClientEntry, connectedClients } from '../handlers/clients.js';
@@ -23,6 +23,7 @@ import {
   HttpCarriers,
   HttpClient,
   HttpError,
+  HttpGroup,
   HttpMap,
   HttpNode,
   HttpTarget,
@@ -117,6 +118,9 @@ function addRoutes(instance: FastifyInstance, { management, metrics }: HttpOptio
   );
   app.get<{ Querystring: PageRequest }>('/api/v1/targets', answers(pageOf<TargetEntry>(HttpTarget), 'Targets', pages), (request) =>
     page(management.map.targets, (target) => target.id, request.query),
+  );
+  app.get<{ Querystring: PageRequest }>('/api/v1/groups', answers(pageOf<GroupRecord>(HttpGroup), 'Mirror groups', pages), (request) =>
+    page(management.map.groups, (group) => group.id, request.query),
   );
   app.get<{ Querystring: PageRequest }>(
     '/api/v1/usage',

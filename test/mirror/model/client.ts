@@ -1,5 +1,5 @@
 /** Reads and writes registers one after the other, each until it has an answer, wherever the map sends it. */
-import type { GroupRecord } from '../../../src/mirror/group.js';
+import type { GroupRecord } from '../../../src/wire/cluster-map.js';
 import type { History, Operation } from './history.js';
 import type { Message } from './messages.js';
 import { hostOf } from './replica.js';

@@ -1,6 +1,7 @@
 /** mgmtd as the model has it: the real group machine, a record that survives a crash, and who is told. */
-import type { GroupEvent, GroupRecord, GroupState, TargetProcess } from '../../../src/mirror/group.js';
+import type { GroupEvent, GroupState } from '../../../src/mirror/group.js';
 import { unseen } from '../../../src/mirror/group-machine.js';
+import type { GroupRecord, TargetProcess } from '../../../src/wire/cluster-map.js';
 import type { Message } from './messages.js';
 import { hostOf } from './replica.js';
 import { type HostName, Process, type Simulation } from './simulation.js';

@@ -1,7 +1,7 @@
 /** What the processes of the model say to one another. */
 
-import type { GroupRecord, TargetProcess } from '../../../src/mirror/group.js';
 import type { Beat } from '../../../src/mirror/member.js';
+import type { GroupRecord, TargetProcess } from '../../../src/wire/cluster-map.js';
 import type { Slot } from './disk.js';
 
 /** A link is a primary's connection with its secondary from one resync to the next exclusion. */

@@ -1,6 +1,7 @@
 /** A storage daemon with one target, as the model has it: the real member functions around a plain data path. */
-import type { GroupRecord, TargetProcess } from '../../../src/mirror/group.js';
+
 import type { MemberView } from '../../../src/mirror/member.js';
+import type { GroupRecord, TargetProcess } from '../../../src/wire/cluster-map.js';
 import type { TargetId } from '../../../src/wire/fid.js';
 import type { Disk } from './disk.js';
 import type { Message, Stamp } from './messages.js';

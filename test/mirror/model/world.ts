@@ -1,6 +1,5 @@
 /** The cluster of a run: what is on the disks, what runs on the hosts, and what faults do to both. */
-import type { GroupRecord } from '../../../src/mirror/group.js';
-import type { Consistency } from '../../../src/wire/cluster-map.js';
+import type { Consistency, GroupRecord } from '../../../src/wire/cluster-map.js';
 import type { GroupId, TargetId } from '../../../src/wire/fid.js';
 import { Client } from './client.js';
 import { Disk } from './disk.js';
