@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { IbexError } from '../wire/errors.js';
 import type { Fid } from '../wire/fid.js';
-import { type Attributes, meta } from '../wire/messages.js';
+import { type Attributes, type LayoutDefaults, meta } from '../wire/messages.js';
 import type { ClientCore } from './core.js';
 import type { OpenIntent } from './flags.js';
 import type { OpenFile } from './open-files.js';
@@ -111,8 +111,9 @@ async function truncate(core: ClientCore, file: OpenFile, signal: AbortSignal | 
 }
 
 /** Optional fields of a message are left out, not undefined. */
-export function definedOnly(layout: LayoutOptions): { stripeSize?: number; stripeCount?: number; pool?: string } {
+export function definedOnly(layout: LayoutOptions): Partial<LayoutDefaults> {
   return {
+    ...(layout.pattern === undefined ? {} : { pattern: layout.pattern }),
     ...(layout.stripeSize === undefined ? {} : { stripeSize: layout.stripeSize }),
     ...(layout.stripeCount === undefined ? {} : { stripeCount: layout.stripeCount }),
     ...(layout.pool === undefined ? {} : { pool: layout.pool }),

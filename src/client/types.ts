@@ -48,6 +48,8 @@ export interface EncodingOptions extends Abortable {
 
 /** How a file's bytes are spread. What is left out comes from the directory. */
 export interface LayoutOptions {
+  /** mirror: over mirror groups instead of targets. Only for directories: mirrored files cannot be written yet. */
+  readonly pattern?: 'plain' | 'mirror' | undefined;
   /** Bytes of one stripe: 64 KiB to 1 GiB, a multiple of 64 KiB. */
   readonly stripeSize?: number | undefined;
   /** Targets a file is spread over; 0: all of the pool. */
@@ -57,7 +59,7 @@ export interface LayoutOptions {
 
 export interface LayoutInfo {
   readonly fid: Fid;
-  readonly pattern: 'plain';
+  readonly pattern: 'plain' | 'mirror';
   readonly pool: string;
   readonly stripeSize: number;
   readonly stripeCount: number;

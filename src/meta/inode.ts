@@ -138,6 +138,9 @@ export function attributesOf(inode: Inode): Attributes {
   };
 }
 
+/** In the 16 bits of the count, which is at most 1024: the pattern is mirror. */
+const MIRROR = 0x8000;
+
 export function encodeLayout(layout: Layout): Buffer {
   const pool = Buffer.from(layout.pool, 'utf8');
   const bytes = Buffer.allocUnsafe(1 + pool.length + 6 + 4 * layout.targets.length);
@@ -157,14 +160,15 @@ export function layoutOf(inode: Inode): Layout {
 export function encodeDefaults(defaults: LayoutDefaults): Buffer {
   const pool = Buffer.from(defaults.pool, 'utf8');
   const bytes = Buffer.allocUnsafe(1 + pool.length + 6);
-  encodeHead(bytes, pool, defaults.stripeSize, defaults.stripeCount);
+  encodeHead(bytes, pool, defaults.stripeSize, defaults.stripeCount | (defaults.pattern === 'mirror' ? MIRROR : 0));
   return bytes;
 }
 
 export function defaultsOf(inode: Inode): LayoutDefaults {
   const { pool, stripeSize, count, end } = decodeHead(inode);
   if (inode.body.length !== end) throw damaged(inode.fid, 'layout defaults');
-  return { pattern: 'plain', pool, stripeSize, stripeCount: count };
+  const pattern = (count & MIRROR) === 0 ? 'plain' : 'mirror';
+  return { pattern, pool, stripeSize, stripeCount: count & ~MIRROR };
 }
 
 function encodeHead(bytes: Buffer, pool: Buffer, stripeSize: number, count: number): number {

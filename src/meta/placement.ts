@@ -29,7 +29,7 @@ export function placeFile(map: ClusterMap, wanted: LayoutDefaults, turn: number)
   if (targets.length === 0) throw whyNone(map, wanted.pool);
   const count = Math.min(wanted.stripeCount === 0 ? targets.length : wanted.stripeCount, targets.length, STRIPES_MAX);
   const chosen = alike || count === targets.length ? inTurn(targets, count, turn) : weighted(targets, count, turn);
-  return { pattern: wanted.pattern, pool: wanted.pool, stripeSize: wanted.stripeSize, targets: chosen };
+  return { pattern: 'plain', pool: wanted.pool, stripeSize: wanted.stripeSize, targets: chosen };
 }
 
 function inTurn(targets: readonly TargetEntry[], count: number, turn: number): TargetId[] {

@@ -52,7 +52,8 @@ export type Layout = Static<typeof Layout>;
 
 /** What a directory passes on to files created below it. stripeCount 0 means all targets of the pool. */
 export const LayoutDefaults = Type.Object({
-  pattern: Type.Union([Type.Literal('plain')]),
+  /** mirror: over mirror groups instead of targets. */
+  pattern: Type.Union([Type.Literal('plain'), Type.Literal('mirror')]),
   pool: text,
   stripeSize: Type.Integer({ minimum: 65536, maximum: 2 ** 30 }),
   stripeCount: Type.Integer({ minimum: 0, maximum: 1024 }),

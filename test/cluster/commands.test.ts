@@ -47,6 +47,44 @@ t.test('every command on a cluster', { timeout: 180_000 }, async (t) => {
     t.equal((await text('ls', 'ibex:/')).trim(), '');
   });
 
+  t.test('mirror groups, and directories that ask for them', async (t) => {
+    t.match(await text('mirror', 'list'), /no groups/);
+    const { pairs } = (await json('mirror', 'autocreate', '--dry-run')) as { pairs: { primary: number; secondary: number }[] };
+    t.equal(pairs.length, 2, 'four targets on two nodes');
+    const [first] = pairs as [{ primary: number; secondary: number }];
+    const targets = (await json('target', 'list', '--kind', 'storage')) as { id: number; node: number }[];
+    const neighbour = targets.find(
+      ({ id, node }) => id !== first.primary && node === targets.find((other) => other.id === first.primary)?.node,
+    );
+    const create = ['mirror', 'create', '--primary', String(first.primary), '--secondary'];
+    const refusedPair = await cluster.ibex([...create, String(neighbour?.id)]);
+    t.equal(refusedPair.code, 1);
+    t.match(refusedPair.stderr, /both on node/);
+    await text(...create, String(first.secondary), '--alias', 'fast');
+    t.match(await text('mirror', 'autocreate'), /PRIMARY/);
+    const groups = (await json('mirror', 'list')) as { alias: string; epoch: number }[];
+    t.equal(groups.length, 2);
+    t.match(groups, [{ alias: 'fast', epoch: 1, secondary: { target: first.secondary, consistency: 'good' } }]);
+    t.match(await text('status'), /mirror groups +2 of 2 with two good copies/);
+    t.equal((await cluster.ibex(['mirror', 'delete', 'none'])).code, 4);
+
+    await text('mkdir', '/safe');
+    t.match(await text('entry', 'set', '/safe', '--pattern', 'mirror'), /mirror groups/);
+    t.match(await json('entry', 'info', '/safe'), { layout: { pattern: 'mirror' } });
+    const refused = await cluster.ibex(['cp', cluster.keyFile, 'ibex:/safe/file']);
+    t.equal(refused.code, 1);
+    t.match(refused.stderr, /mirrored files cannot be written yet/);
+    await text('entry', 'set', '/safe', '--pattern', 'plain');
+    await text('cp', cluster.keyFile, 'ibex:/safe/file');
+    await text('rm', '-r', '/safe');
+    await cluster.mgmtd.kill();
+    cluster.mgmtd.start();
+    await cluster.ready();
+    t.equal(((await json('mirror', 'list')) as unknown[]).length, 2, 'kept over a restart of mgmtd');
+    await text('mirror', 'delete', 'fast');
+    t.equal(((await json('mirror', 'list')) as unknown[]).length, 1);
+  });
+
   t.test('exit codes that scripts can trust', async (t) => {
     t.equal((await cluster.ibex(['cat', 'ibex:/missing'])).code, 4);
     t.equal((await cluster.ibex(['ls', '--no-such-flag'])).code, 2);
@@ -66,7 +104,7 @@ t.test('every command on a cluster', { timeout: 180_000 }, async (t) => {
     t.equal((await fetch(`${base}/api/v1/nodes`)).status, 401);
     t.equal((await get('/api/v1/nodes', 'Bearer wrong')).status, 401);
     t.equal((await fetch(`${base}/health`)).status, 200);
-    for (const path of ['/api/v1/status', '/api/v1/nodes', '/api/v1/targets', '/api/v1/map']) {
+    for (const path of ['/api/v1/status', '/api/v1/nodes', '/api/v1/targets', '/api/v1/groups', '/api/v1/map']) {
       const answer = await get(path);
       t.equal(answer.status, 200, path);
       t.ok(await answer.json(), path);

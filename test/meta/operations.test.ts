@@ -422,6 +422,23 @@ t.test('layouts are inherited when a directory is made', async (t) => {
   await t.rejects(m.call('setLayout', { fid: file.fid, layout: { stripeCount: 2 } }), { code: 'EINVAL', message: /has 1 bytes/ });
 });
 
+t.test('directories may ask for mirroring; no file gets it yet', async (t) => {
+  const m = await start(t);
+  const dir = await makeDir(m, 'dir');
+  await m.call('setLayout', { fid: dir.fid, layout: { pattern: 'mirror', stripeCount: 1024 } });
+  const sub = await makeDir(m, 'sub', dir.fid);
+  t.match(await m.call('getLayout', { fid: sub.fid }), { own: false, defaults: { pattern: 'mirror', stripeCount: 1024 } });
+  const create = { parent: sub.fid, mode: 0o600, ...user, exclusive: true };
+  const refused = { code: 'EOPNOTSUPP', message: /mirrored files cannot be written yet/ };
+  await t.rejects(m.call('create', { ...create, name: 'file' }), refused);
+  await t.rejects(m.call('makeNode', { parent: sub.fid, name: 'file', mode: 0o100600, device: 0, ...user }), refused);
+  t.match(await m.call('lookup', { parent: sub.fid, name: 'file' }), { attributes: undefined });
+  const plain = await m.call('create', { ...create, name: 'file', layout: { pattern: 'plain' } });
+  t.equal(plain.layout.pattern, 'plain');
+  await m.call('release', { files: [{ fid: plain.attributes.fid, write: true }] });
+  await t.rejects(m.call('setLayout', { fid: plain.attributes.fid, layout: { pattern: 'mirror' } }), refused);
+});
+
 t.test('settle only grows and only goes forward in time', async (t) => {
   const m = await start(t);
   const { fid } = (await m.call('create', { parent: root, name: 'file', mode: 0o600, ...user, exclusive: true })).attributes;

@@ -1,5 +1,5 @@
 /** `ibex entry set`: how files that are created below a directory from now on are striped. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { parseSize } from '../../config/units.js';
 import { withFiles } from '../connections.js';
 import { action, examples } from '../context.js';
@@ -11,6 +11,7 @@ interface Options {
   readonly stripeSize?: string;
   readonly stripeCount?: string;
   readonly pool?: string;
+  readonly pattern?: 'plain' | 'mirror';
 }
 
 const STRIPE_SIZE_UNIT = 65_536;
@@ -39,28 +40,32 @@ export function define(command: Command): void {
     .option('--stripe-size <size>', 'bytes of one stripe: 64K to 1G, a multiple of 64K')
     .option('--stripe-count <count>', 'targets that a file is spread over, or "all"')
     .option('--pool <name>', 'storage pool to take targets from')
+    .addOption(new Option('--pattern <pattern>', 'over single targets, or over mirror groups').choices(['plain', 'mirror']))
     .action(
-      action<Options>(async (context, { stripeSize, stripeCount, pool }, text: string) => {
-        if (stripeSize === undefined && stripeCount === undefined && pool === undefined) {
-          throw usageError('nothing to set: give --stripe-size, --stripe-count or --pool');
+      action<Options>(async (context, { stripeSize, stripeCount, pool, pattern }, text: string) => {
+        if (stripeSize === undefined && stripeCount === undefined && pool === undefined && pattern === undefined) {
+          throw usageError('nothing to set: give --stripe-size, --stripe-count, --pool or --pattern');
         }
         const layout = {
           stripeSize: stripeSize === undefined ? undefined : parseStripeSize(stripeSize),
           stripeCount: stripeCount === undefined ? undefined : parseStripeCount(stripeCount),
           pool,
+          pattern,
         };
         const path = filePath(text);
         const now = await withFiles(context, async (files) => {
           await files.setLayout(path, layout, { signal: context.signal });
           return await files.getLayout(path, { signal: context.signal });
         });
-        const count = now.stripeCount === 0 ? 'all targets' : `${now.stripeCount} targets`;
+        const what = now.pattern === 'mirror' ? 'mirror groups' : 'targets';
+        const count = now.stripeCount === 0 ? `all ${what}` : `${now.stripeCount} ${what}`;
         if (context.out.json) context.out.document({ path, layout: now });
         else context.out.line(`${path}: stripes of ${formatBytes(now.stripeSize)} over ${count} of pool ${now.pool}`);
       }),
     );
   examples(command, [
     ['ibex entry set ibex:/big --stripe-size 4M --stripe-count all', 'large files, read by many'],
+    ['ibex entry set ibex:/safe --pattern mirror', 'new files on two targets each, once mirrored files can be written'],
     ['ibex entry set /mnt/ibex/small --stripe-count 1', 'small files, each on one target'],
   ]);
 }

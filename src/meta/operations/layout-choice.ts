@@ -21,11 +21,16 @@ export function mergeDefaults(base: LayoutDefaults, own: Partial<LayoutDefaults>
   return merged;
 }
 
-/** Targets for a file created in `directory`. @throws ERR_TRY_AGAIN, ERR_NO_SPACE, ERR_IO */
+/** Targets for a file created in `directory`. @throws ERR_TRY_AGAIN, ERR_NO_SPACE, ERR_IO, ERR_NOT_SUPPORTED */
 export function chooseLayout(state: MetaState, directory: Inode, own: Partial<LayoutDefaults> | undefined): Layout {
   return place(state, mergeDefaults(defaultsOf(directory), own));
 }
 
 export function place(state: MetaState, wanted: LayoutDefaults): Layout {
+  if (wanted.pattern === 'mirror')
+    throw new IbexError(
+      'ERR_NOT_SUPPORTED',
+      'mirrored files cannot be written yet: set the directory to the pattern "plain", or name it for this file',
+    );
   return placeFile(state.map(), wanted, state.turn++);
 }
