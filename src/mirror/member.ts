@@ -134,25 +134,28 @@ export function beginJoining(view: MemberView, secondaryStart: number): MemberVi
   return may ? { ...view, joining: true, secondaryStart } : view;
 }
 
+/** The time in which the copy serves, as long as no beat or record changes it: all that native code has to compare with its clock. */
+export function serviceTime(view: MemberView): { readonly from: number; readonly until: number } {
+  const never = { from: Number.POSITIVE_INFINITY, until: Number.NEGATIVE_INFINITY };
+  if (view.superseded || view.role === 'none') return never;
+  if (view.role === 'secondary') return view.secondaryGood ? { from: Number.NEGATIVE_INFINITY, until: view.heldUntil } : never;
+  if (needsSecondary(view)) return { from: Number.NEGATIVE_INFINITY, until: view.heldUntil };
+  return { from: view.fenced ? Number.NEGATIVE_INFINITY : view.pledgedUntil, until: Number.POSITIVE_INFINITY };
+}
+
 /**
  * Whether what the copy has just now may be given to a reader, and whether a write may begin (primary). To be asked after
  * the bytes were read: the process may have stood still since it asked before.
  */
 export function mayServe(view: MemberView, now: number): boolean {
-  if (view.superseded) return false;
-  if (view.role === 'secondary') return view.secondaryGood && now < view.heldUntil;
-  if (view.role === 'none') return false;
-  return needsSecondary(view) ? now < view.heldUntil : mayActAlone(view, now);
+  const { from, until } = serviceTime(view);
+  return from <= now && now < until;
 }
 
 /** Whether the primary may acknowledge a write that its own copy has. secondaryHas: the other one has answered that it has it too. */
 export function mayAcknowledge(view: MemberView, secondaryHas: boolean, now: number): boolean {
   if (view.role !== 'primary') return false;
-  return secondaryHas || (!needsSecondary(view) && !view.superseded && mayActAlone(view, now));
-}
-
-function mayActAlone(view: MemberView, now: number): boolean {
-  return view.fenced || now >= view.pledgedUntil;
+  return secondaryHas || (!needsSecondary(view) && mayServe(view, now));
 }
 
 /** Whether the secondary takes a write, or bytes of a resync, from the primary of that epoch. */
