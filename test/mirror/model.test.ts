@@ -11,7 +11,7 @@ import type { FaultName } from './model/faults.js';
 import { type Rules, realRules } from './model/rules.js';
 import { runModel } from './model/run.js';
 
-const RUNS_USUAL = 1_000;
+const RUNS_USUAL = 800;
 const RUNS = Number(process.env['IBEXFS_MIRROR_RUNS'] ?? RUNS_USUAL);
 /** Schedules in which a wrong rule has to show. */
 const MUTANT_RUNS_MAX = Math.max(2_000, RUNS);
@@ -31,6 +31,20 @@ t.test('no acknowledged write is lost, no stale value is read, and the copies be
   }
   t.pass(`${RUNS} schedules`);
   t.ok(epochs > 4 * RUNS, `${epochs} epochs: the faults had effects`);
+});
+
+const blackout: readonly FaultName[] = ['all members lose power', 'a member dies', 'members are parted'];
+
+t.test('after a power cut of all, the copies become the same by what is marked', async (t) => {
+  const runs = Math.ceil(RUNS / 4);
+  for (let run = 0; run < runs; run++) {
+    const { unsafe, unsettled, trace } = runModel(firstSeed + run, realRules, blackout);
+    if (unsafe === undefined && !unsettled) continue;
+    t.comment(trace.join('\n'));
+    t.fail(`schedule ${firstSeed + run}: ${unsafe ?? 'the group does not come to rest'}`);
+    return;
+  }
+  t.pass(`${runs} schedules`);
 });
 
 const withMember = (changes: Partial<typeof member>): Partial<Rules> => ({ member: { ...member, ...changes } });
@@ -59,7 +73,7 @@ const mutants: Readonly<Record<string, Mutant>> = {
     }),
     faults: ['the network splits', 'a member restarts at once'],
   },
-  'clocks are worse than the leases allow for': { rules: { clocks: { clockRateErrorMax: 0.3 } }, faults: split },
+  'clocks are worse than the leases allow for': { rules: { clocks: { clockRateErrorMax: 0.4 } }, faults: split },
   'leases last for ever': {
     rules: withMember({
       hearBeat: (view, beat, now, limits) => ({ ...member.hearBeat(view, beat, now, limits), heldUntil: Number.POSITIVE_INFINITY }),
@@ -83,9 +97,13 @@ const mutants: Readonly<Record<string, Mutant>> = {
     rules: withMember({ adopt: (view, record, now) => member.adopt(view, { ...record, lingering: [] }, now) }),
     faults: split,
   },
-  'lease and epoch are looked at only before the bytes are read': { rules: { checksAfterReading: false } },
+  'lease and epoch are looked at only before the bytes are read': {
+    rules: { checksAfterReading: false },
+    faults: ['the network splits', 'a member stands still'],
+  },
   'a secondary takes writes of earlier epochs': {
     rules: { endsLinks: false, ...withMember({ takesFrom: (view) => view.role !== 'none' }) },
+    faults: ['the network splits', 'messages come late', 'a member stands still'],
   },
   'a primary goes on alone without asking': { rules: { asksBeforeGoingAlone: false } },
   'a primary says that the resync is done while it still acknowledges alone': {

@@ -33,8 +33,13 @@ export class Disk {
     return sequence < slot.sequence || (recognisesRetries && slot.writing === undefined);
   }
 
-  sync(register: number): void {
+  /** The kernel does it when it likes. */
+  writeBack(register: number): void {
     this.#syncedRegisters[register] = this.registers[register] as number;
+  }
+
+  sync(register: number): void {
+    this.writeBack(register);
     this.#syncedSlots = new Map(this.slots);
   }
 

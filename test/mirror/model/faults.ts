@@ -22,12 +22,14 @@ const faults = {
   'a member is cut off': (world, random) => world.cut(aroundMember(random), random.between(50, 2_500)),
   'the network splits': (world, random) => world.cut(betweenIslands(random), random.between(200, 3_000)),
   'messages come late': (world, random) => world.slow(random.between(200, 2_000)),
+  'all members lose power': (world) => world.blackOut(),
   'an operator interferes': (world, random) => world.setState(targetOf(anyMember(random)), 'needs-resync'),
 } satisfies Readonly<Record<string, Fault>>;
 
 export type FaultName = keyof typeof faults;
 
-const allFaults = Object.keys(faults) as FaultName[];
+/** With all that lost what was not synced, histories say nothing any more: only who asks for that gets it. */
+const allFaults = (Object.keys(faults) as FaultName[]).filter((name) => name !== 'all members lose power');
 
 /** A run has a few kinds of faults, each perhaps often: that finds more than a little of everything. */
 export function scheduleFaults(world: World, from: number, to: number, only: readonly FaultName[] | undefined): void {

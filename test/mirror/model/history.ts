@@ -27,6 +27,10 @@ export class History {
     return operation;
   }
 
+  hasWritten(value: number): boolean {
+    return value === INITIAL || this.operations.some((operation) => operation.kind === 'write' && operation.value === value);
+  }
+
   /** What is wrong with it; undefined: nothing. */
   check(): string | undefined {
     for (const register of new Set(this.operations.map((operation) => operation.register))) {

@@ -18,6 +18,7 @@ export const hostOf = (target: TargetId): MemberHost => (target === targets.a ? 
 
 const BEAT_MS = 60;
 const HEARTBEAT_MS = 120;
+const WRITE_BACK_MS = 150;
 const CLIENT_DEADLINE_MS = 8_000;
 
 export class Replica extends Process {
@@ -51,6 +52,7 @@ export class Replica extends Process {
     if (sim.rules.keepsUnfinishedWrites) this.#keepUnfinished();
     this.#register();
     this.every(BEAT_MS, () => this.#beat());
+    this.every(WRITE_BACK_MS, () => disk.writeBack(sim.random.between(0, disk.registers.length - 1)));
     this.every(HEARTBEAT_MS, () => this.#heartbeat());
   }
 

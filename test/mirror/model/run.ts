@@ -32,7 +32,8 @@ export function runModel(seed: number, rules: Rules = realRules, faults?: readon
   return { unsafe: judge(world, !unsettled), unsettled, trace: sim.trace, epochs: world.record.epoch };
 }
 
-function judge({ sim, history, disks }: World, isSettled: boolean): string | undefined {
+function judge(world: World, isSettled: boolean): string | undefined {
+  const { sim, history, disks } = world;
   if (isSettled) {
     for (const [register, value] of disks.a.registers.entries()) {
       const other = disks.b.registers[register];
@@ -40,5 +41,7 @@ function judge({ sim, history, disks }: World, isSettled: boolean): string | und
       history.begin('read', register, 'inspection', value, sim.now).ended = sim.now + 1;
     }
   }
-  return history.check() ?? sim.wrong;
+  if (!world.wasBlackedOut) return history.check() ?? sim.wrong;
+  const invented = disks.a.registers.find((value) => !history.hasWritten(value));
+  return invented === undefined ? sim.wrong : `nobody has written ${invented}`;
 }

@@ -23,6 +23,7 @@ export class World {
   /** What mgmtd has on its disk. */
   #record: GroupRecord;
   #nextValue = 1;
+  #wasBlackedOut = false;
   #commandedAt = Number.NEGATIVE_INFINITY;
 
   constructor(seed: number, rules: Rules) {
@@ -64,6 +65,23 @@ export class World {
     this.disks[host].loseCache();
     this.sim.log(`${process.name} loses power`);
     this.#startLater(host, downMs);
+  }
+
+  /** Both members lose what they had not synced, and with it what was acknowledged since. */
+  blackOut(): void {
+    this.#wasBlackedOut = true;
+    for (const host of ['a', 'b'] as const) {
+      const process = this.#end(host);
+      this.disks[host].loseCache();
+      if (process === undefined) continue;
+      this.sim.dropFrom(process);
+      this.#startLater(host, this.sim.random.between(50, 1_500));
+    }
+    this.sim.log('the members lose power');
+  }
+
+  get wasBlackedOut(): boolean {
+    return this.#wasBlackedOut;
   }
 
   stall(host: HostName, forMs: number): void {
