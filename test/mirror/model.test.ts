@@ -126,7 +126,7 @@ const mutants: Readonly<Record<string, Mutant>> = {
     faults: ['the network splits', 'a member restarts at once', 'messages come late'],
   },
   'writes that a killed process left unfinished are forgotten': { rules: { keepsUnfinishedWrites: false } },
-  'a resync copies only what the primary has marked': { rules: { joinsMarks: false }, isRare: true },
+  'a resync copies only what the primary has marked': { rules: { joinsMarks: false } },
   'marks are cleared before what they mark is on both disks': { rules: { syncsBeforeClearing: false } },
   'a broken connection is taken for the end of a process': { rules: { trustsBrokenConnections: true } },
   'a copy that lost its cache is taken for whole': { rules: { tellsLostCache: false } },
