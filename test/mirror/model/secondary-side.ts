@@ -10,6 +10,8 @@ export class SecondarySide {
   readonly #replica: Replica;
   /** The link that it takes writes from. */
   #source: LinkName | undefined;
+  /** All that it ever took; the beginning of an earlier one may come late, and would bring old slots. */
+  readonly #sources = new Set<LinkName>();
   /** Registers with the number of a write that may not be on both copies yet. */
   readonly #uncommitted = new Map<number, number>();
 
@@ -67,6 +69,8 @@ export class SecondarySide {
     const { disk, view, sim } = this.#replica;
     if (view.secondaryGood) return;
     if (this.#source !== link) {
+      if (this.#sources.has(link)) return;
+      this.#sources.add(link);
       this.#source = link;
       this.#uncommitted.clear();
       if (sim.rules.handsOverSlots) disk.slots = new Map(slots);

@@ -88,7 +88,8 @@ export class World {
     const process = this.sim.running.get(host);
     if (process === undefined) return;
     this.sim.log(`${process.name} stands still for ${forMs}`);
-    process.stalledUntil = this.sim.now + forMs;
+    // Never earlier than it was to: what waits for it would lose its order.
+    process.stalledUntil = Math.max(process.stalledUntil, this.sim.now + forMs);
   }
 
   cut(directions: readonly string[], forMs: number): void {
