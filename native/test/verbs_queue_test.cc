@@ -61,6 +61,26 @@ TEST_CASE("the states are entered with what both ends agreed upon") {
   CHECK(pair->inline_bytes_max() == 55);
 }
 
+TEST_CASE("a queue pair is not made of two opened devices, though they be one adapter") {
+  StubDevice stub;
+  const auto again = Device::open(stub.library, "stub0");
+  REQUIRE(again.ok());
+  const auto port = usable_port(*stub.device, 1, {});
+  REQUIRE(port.ok());
+  const auto domain = stub.domain();
+  const auto queue = stub.queue(20);
+  const auto channel = CompletionChannel::create(again.value());
+  REQUIRE(channel.ok());
+  const auto other = CompletionQueue::create(channel.value(), 20);
+  REQUIRE(other.ok());
+  for (const auto& [sends_to, receives_to] :
+       {std::pair{queue, other.value()}, std::pair{other.value(), queue}, std::pair{other.value(), other.value()}}) {
+    const auto made = QueuePair::create(domain, sends_to, receives_to, port.value(), small_settings());
+    CHECK(made.status().code() == StatusCode::kInvalid);
+  }
+  CHECK(QueuePair::create(domain, queue, queue, port.value(), small_settings()).ok());
+}
+
 TEST_CASE("a chain is one doorbell; every fourth and the last request report") {
   StubDevice stub;
   const auto queue = stub.queue(20);

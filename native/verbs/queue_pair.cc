@@ -72,6 +72,10 @@ Result<std::shared_ptr<QueuePair>> QueuePair::create(std::shared_ptr<ProtectionD
                                                      std::shared_ptr<CompletionQueue> send_queue,
                                                      std::shared_ptr<CompletionQueue> receive_queue, const LocalPort& port,
                                                      const QueuePairSettings& settings) {
+  // Completions name their queue pair by its place in the queue, which holds on one device only.
+  if (&send_queue->device() != &domain->device() || &receive_queue->device() != &domain->device())
+    return Status(StatusCode::kInvalid, "a queue pair on " + domain->device().name() +
+                                            " needs completion queues of the same opened device as its protection domain");
   const auto sequence_number = random_packet_sequence_number();
   if (!sequence_number.ok()) return sequence_number.status();
   std::shared_ptr<QueuePair> pair(
