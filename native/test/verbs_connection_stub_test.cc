@@ -243,8 +243,12 @@ TEST_CASE("an error of the queue pair, or its port, is the reason that is told")
   StubEnd stub;
   DeviceEvent event;
   event.kind = DeviceEventKind::kPortDown;
-  event.text = "stub0 port 1: down";
-  stub.on_reactor([&] { stub.net.client_side.lane->device_event(event); });
+  // Another port first: that is none of this connection's business.
+  for (const uint8_t port : {2, 1}) {
+    event.port = port;
+    event.text = "stub0 port " + std::to_string(port) + ": down";
+    stub.on_reactor([&] { stub.net.client_side.lane->device_event(event); });
+  }
   REQUIRE(wait_until([&] { return stub.net.client.closed == 1; }));
   CHECK(stub.net.client.reasons()[0].message() == "stub0 port 1: down");
 }

@@ -140,7 +140,8 @@ void VerbsLane::lose(const verbs::CompletionQueue& queue, const Status& status) 
 void VerbsLane::device_event(const verbs::DeviceEvent& event) {
   if (stopped_) return;
   using Kind = verbs::DeviceEventKind;
-  const bool all = event.kind == Kind::kDeviceFatal || event.kind == Kind::kPortDown;
+  const bool own_port_down = event.kind == Kind::kPortDown && event.port == domain_->options().port;
+  const bool all = event.kind == Kind::kDeviceFatal || own_port_down;
   if (!all && event.kind != Kind::kQueuePairFatal) return;
   std::vector<std::shared_ptr<VerbsConnection>> concerned;
   for (const auto& [id, served] : connections_) {
