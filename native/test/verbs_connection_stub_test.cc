@@ -188,6 +188,21 @@ TEST_CASE("a request that was given up ends after the drain: until then its memo
   CHECK(stub.net.client.reasons()[0].message() == "no answer");
 }
 
+TEST_CASE("what the peer may write to outlives a queue pair that the device does not destroy") {
+  StubEnd stub;
+  auto memory = std::make_shared<Buffer>(stub.net.client_side.pool->allocate(kReadBytes));
+  const std::weak_ptr<const void> kept = memory;
+  stub.end->send(stub.read_request(1, memory), Flush::kNow);
+  memory.reset();
+  CHECK(stub.sends() == 1);
+  stub.execute_sends();
+  stub.on_reactor([&] { stub.device.stub.failures["destroy_qp"] = EIO; });
+  stub.device.leaks_expected = 1;
+  stub.end->close({StatusCode::kTimedOut, "no answer"});
+  REQUIRE(wait_until([&] { return stub.net.client.closed == 1; }));
+  CHECK_FALSE(kept.expired());
+}
+
 TEST_CASE("an answer is taken only if it says what was asked for") {
   for (const auto& [request, bytes] : {std::pair<uint64_t, uint32_t>{2, kReadBytes}, {1, kReadBytes + 1}}) {
     StubEnd stub;

@@ -433,6 +433,9 @@ StubDevice::StubDevice() : library(verbs::Library::with_table(StubVerbs::table()
 StubDevice::~StubDevice() {
   device.reset();
   const verbs::LiveObjects& live = library->live();
+  CHECK(live.leaks == leaks_expected);
+  if (leaks_expected != 0) return;
+  for (const std::string& fault : stub.faults) FAIL_CHECK(fault);
   CHECK(live.devices == 0);
   CHECK(live.protection_domains == 0);
   CHECK(live.memory_regions == 0);
@@ -440,8 +443,6 @@ StubDevice::~StubDevice() {
   CHECK(live.completion_channels == 0);
   CHECK(live.completion_queues == 0);
   CHECK(live.queue_pairs == 0);
-  CHECK(live.leaks == 0);
-  for (const std::string& fault : stub.faults) FAIL_CHECK(fault);
 }
 
 std::shared_ptr<verbs::ProtectionDomain> StubDevice::domain() {

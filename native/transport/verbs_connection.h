@@ -92,6 +92,8 @@ class VerbsConnection final : public Connection, private FrameHandler {
   void finish_closing();
   void drain_timed_out();
   void try_to_finish();
+  void end_queue_pair();
+  void leak(std::unordered_map<uint64_t, Exposure> exposures);
   void end_probe(const Status& status);
   void touch() { lane_->touch(self()); }
   void post_touch();
@@ -155,6 +157,7 @@ class VerbsConnection final : public Connection, private FrameHandler {
   bool held_back_ = false;  // too many answers wait
   bool control_closed_ = false;
   bool put_off_ = false;
+  bool leaked_ = false;    // the device did not destroy the queue pair
   bool settling_ = false;  // what is sent meanwhile leaves at its end
   Status reason_;
   TimerId deadline_ = 0;  // of the probe, of closing, or of draining

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 namespace ibexfs::verbs {
 namespace {
@@ -233,18 +234,28 @@ bool QueuePair::drain(uint32_t limit_ms, std::vector<Completion>& completions) {
 }
 
 QueuePair::~QueuePair() {
+  destroy();
+}
+
+bool QueuePair::destroy() {
+  bool gone = true;
   if (handle_ != nullptr) {
     Device& device = domain_->device();
     if (sends_.outstanding() + receives_.outstanding() > 0) fail({StatusCode::kCanceled, "the queue pair is destroyed"});
     --device.live().queue_pairs;
-    if (device.verbs().destroy_qp(handle_) != 0) {
-      ++device.live().leaks;
-      leak();
-      return;
-    }
+    gone = device.verbs().destroy_qp(std::exchange(handle_, nullptr)) == 0;
+    state_ = QueuePairState::kError;
   }
-  if (send_attached_) send_queue_->detach(send_id_, settings_.send_depth + kMarkerSlots, sends_.outstanding());
-  if (receive_attached_) receive_queue_->detach(receive_id_, settings_.receive_depth, receives_.outstanding());
+  const bool send_attached = std::exchange(send_attached_, false);
+  const bool receive_attached = std::exchange(receive_attached_, false);
+  if (!gone) {
+    ++domain_->device().live().leaks;
+    leak();
+    return false;
+  }
+  if (send_attached) send_queue_->detach(send_id_, settings_.send_depth + kMarkerSlots, sends_.outstanding());
+  if (receive_attached) receive_queue_->detach(receive_id_, settings_.receive_depth, receives_.outstanding());
+  return true;
 }
 
 // The adapter may go on using the memory of the requests and the completion queues: they must not end before the process.

@@ -70,6 +70,9 @@ class QueuePair {
   // May run with requests on the way: destroying is a fence, after it the adapter touches nothing, and then what the
   // requests kept is let go. But then their outcome is unknown, which is why callers drain first.
   ~QueuePair();
+  // What the destructor does, for who has memory that the peer reads and writes: false, the device refused, and may go on
+  // using everything until the process ends. The queue pair is of no more use.
+  bool destroy();
   QueuePair(const QueuePair&) = delete;
   QueuePair& operator=(const QueuePair&) = delete;
 
