@@ -10,8 +10,13 @@
 namespace ibexfs {
 
 Rdma::Rdma(const VerbsOptions& options, std::shared_ptr<BufferPool> pool, ConnectionTable& connections, EventRing& ring,
-           Reactor& loop)
-    : options_(options), pool_(std::move(pool)), connections_(connections), ring_(ring), loop_(loop) {}
+           Reactor& loop, std::shared_ptr<verbs::Library> library)
+    : options_(options),
+      pool_(std::move(pool)),
+      connections_(connections),
+      ring_(ring),
+      loop_(loop),
+      library_(std::move(library)) {}
 
 // Waits for it. A reactor's round is short, and this happens a few times in a connection's life.
 void Rdma::run_on(Reactor& reactor, const std::function<void()>& work) {
@@ -27,7 +32,7 @@ void Rdma::run_on(Reactor& reactor, const std::function<void()>& work) {
 Status Rdma::open() {
   if (closed_) return {StatusCode::kShuttingDown, "the process is closing"};
   if (domain_) return {};
-  auto domain = VerbsDomain::open(verbs::Library::system(), options_, pool_);
+  auto domain = VerbsDomain::open(library_, options_, pool_);
   if (!domain.ok()) return domain.status();
   const int fd = domain.value()->device()->event_fd();
   if (Status status = loop_.watch(fd, EPOLLIN, [this](uint32_t) { on_device_events(); }); !status.ok()) return status;
@@ -43,17 +48,28 @@ Status Rdma::check() {
 void Rdma::on_device_events() {
   for (;;) {
     const auto event = domain_->device()->next_event();
-    if (!event.ok()) {
-      log_event(ring_, wire::LogLevel::kError, event.status().message());
-      loop_.unwatch(domain_->device()->event_fd());
-      return;
-    }
+    if (!event.ok()) return lose_device(event.status());
     if (!event.value()) return;
+    if (event.value()->kind == verbs::DeviceEventKind::kDeviceFatal)
+      return lose_device({StatusCode::kConnectionReset, event.value()->text});
     log_event(ring_, wire::LogLevel::kWarn, "RDMA: " + event.value()->text);
     for (const auto& [reactor, lane] : lanes_) {
       reactor->post([lane = lane, told = *event.value()] { lane->device_event(told); });
     }
   }
+}
+
+// What is left of it goes with its last connection; the next open() looks for a device anew.
+void Rdma::lose_device(const Status& reason) {
+  log_event(ring_, wire::LogLevel::kError, "RDMA: " + reason.message());
+  loop_.unwatch(domain_->device()->event_fd());
+  std::erase_if(former_lanes_, [](const auto& lane) { return lane.expired(); });
+  for (const auto& [reactor, lane] : lanes_) {
+    former_lanes_.emplace_back(lane);
+    run_on(*reactor, [&, lost = lane] { lost->give_up(reason); });
+  }
+  lanes_.clear();
+  domain_.reset();
 }
 
 Result<std::shared_ptr<VerbsLane>> Rdma::lane_for(Reactor& reactor) {
@@ -140,8 +156,12 @@ void Rdma::close() {
   if (std::exchange(closed_, true)) return;
   if (domain_) loop_.unwatch(domain_->device()->event_fd());
   for (const auto& [reactor, lane] : lanes_) run_on(*reactor, [&, stopped = lane] { stopped->stop(); });
+  for (const auto& former : former_lanes_) {
+    if (const auto lane = former.lock()) run_on(lane->reactor(), [&] { lane->stop(); });
+  }
   offered_.clear();
   lanes_.clear();
+  former_lanes_.clear();
 }
 
 }  // namespace ibexfs

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "runtime/event_ring.h"
 #include "runtime/router.h"
@@ -18,8 +19,8 @@ namespace ibexfs {
 class Rdma {
  public:
   Rdma(const VerbsOptions& options, std::shared_ptr<BufferPool> pool, ConnectionTable& connections, EventRing& ring,
-       Reactor& loop);
-  // Opens the device and registers the pool; a failure is remembered until the next call.
+       Reactor& loop, std::shared_ptr<verbs::Library> library = verbs::Library::system());
+  // Opens the device and registers the pool, unless that has been done; anew after the device was lost.
   Status open();
   // Whether a queue pair could be made now: the port may be down.
   Status check();
@@ -33,7 +34,7 @@ class Rdma {
   Result<std::string> use(ConnectionId id);
   void drop(ConnectionId id, const std::string& reason);
 
-  // Null before the device was opened.
+  // Null before the device was opened, and after it was lost.
   VerbsDomain* domain() const { return domain_.get(); }
   // Ends what is left. No connection is made any more.
   void close();
@@ -42,6 +43,7 @@ class Rdma {
   Result<std::shared_ptr<VerbsLane>> lane_for(Reactor& reactor);
   std::shared_ptr<VerbsConnection> offered(ConnectionId id, bool take);
   void on_device_events();
+  void lose_device(const Status& reason);
   void run_on(Reactor& reactor, const std::function<void()>& work);
 
   const VerbsOptions options_;
@@ -49,8 +51,10 @@ class Rdma {
   ConnectionTable& connections_;
   EventRing& ring_;
   Reactor& loop_;
+  const std::shared_ptr<verbs::Library> library_;
   std::shared_ptr<VerbsDomain> domain_;
   std::unordered_map<Reactor*, std::shared_ptr<VerbsLane>> lanes_;
+  std::vector<std::weak_ptr<VerbsLane>> former_lanes_;  // of devices that were lost, until their last connection has ended
   struct Offered {
     std::weak_ptr<VerbsConnection> connection;
     Reactor* reactor = nullptr;

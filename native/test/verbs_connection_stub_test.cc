@@ -247,6 +247,37 @@ TEST_CASE("malformed messages and impossible credits end the connection by name"
   }
 }
 
+TEST_CASE("a completion queue that overran ends the connections that use it") {
+  StubEnd stub;
+  DeviceEvent event;
+  event.kind = DeviceEventKind::kCompletionQueueFatal;
+  event.text = "another one overran";
+  stub.on_reactor([&] { stub.net.client_side.lane->device_event(event); });
+  event.text = "its own overran";
+  stub.on_reactor([&] {
+    event.completion_queue = stub.device.stub.pair(stub.number).raw.send_cq;
+    stub.device.stub.late_flush = true;  // nothing completes on it
+    stub.net.client_side.lane->device_event(event);
+  });
+  REQUIRE(wait_until([&] { return stub.net.client.closed == 1; }));
+  CHECK(stub.net.client.reasons()[0].message() == "its own overran");
+}
+
+TEST_CASE("a device that is lost ends its connections, and the lane takes no more") {
+  StubEnd stub;
+  stub.on_reactor([&] {
+    stub.device.stub.late_flush = true;
+    stub.net.client_side.lane->give_up({StatusCode::kConnectionReset, "stub0 was lost"});
+  });
+  REQUIRE(wait_until([&] { return stub.net.client.closed == 1; }));
+  CHECK(stub.net.client.reasons()[0].message() == "stub0 was lost");
+  const ConnectionPtr next = stub.net.connect_both().first;
+  stub.on_reactor([&] {
+    const auto made = VerbsConnection::create(stub.net.client_side.lane, next);
+    CHECK(made.status().code() == StatusCode::kConnectionReset);
+  });
+}
+
 TEST_CASE("an error of the queue pair, or its port, is the reason that is told") {
   {
     StubEnd stub;

@@ -78,6 +78,8 @@ struct StubEntry {
     }
     *event = current->async_events_.front();
     current->async_events_.pop_front();
+    eventfd_t ignored = 0;
+    eventfd_read(current->async_fd_.get(), &ignored);
     ++current->async_unacknowledged;
     return 0;
   }
@@ -263,7 +265,7 @@ struct StubEntry {
   }
 };
 
-StubVerbs::StubVerbs() : async_fd_(eventfd(0, EFD_CLOEXEC)) {
+StubVerbs::StubVerbs() : async_fd_(eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE | EFD_NONBLOCK)) {
   REQUIRE(current == nullptr);
   current = this;
   context_.async_fd = async_fd_.get();
@@ -370,6 +372,7 @@ void StubVerbs::raise_event(abi::CompletionQueue* raw) {
 
 void StubVerbs::raise_async(abi::AsyncEvent event) {
   async_events_.push_back(event);
+  eventfd_write(async_fd_.get(), 1);
 }
 
 void StubVerbs::report(Pair& pair, const Posted& posted, int status, bool receive) {

@@ -32,11 +32,17 @@ Result<std::shared_ptr<VerbsLane>> VerbsLane::create(std::shared_ptr<VerbsDomain
 
 void VerbsLane::stop() {
   if (std::exchange(stopped_, true)) return;
-  reactor_.unwatch(channel_->fd());
+  if (!given_up_) reactor_.unwatch(channel_->fd());
   touched_.clear();
   std::vector<std::shared_ptr<VerbsConnection>> left;
   for (const auto& [id, served] : connections_) left.push_back(served.connection);
   for (const auto& connection : left) connection->abandon({StatusCode::kShuttingDown, "the process is closing"});
+}
+
+void VerbsLane::give_up(const Status& reason) {
+  if (stopped_ || std::exchange(given_up_, true)) return;
+  reactor_.unwatch(channel_->fd());
+  lose(nullptr, reason);
 }
 
 Result<std::shared_ptr<verbs::CompletionQueue>> VerbsLane::queue_for(uint32_t entries) {
@@ -55,6 +61,7 @@ Result<std::shared_ptr<verbs::QueuePair>> VerbsLane::add(const std::shared_ptr<V
                                                          const std::string& local_host,
                                                          const verbs::QueuePairSettings& settings) {
   if (stopped_) return Status(StatusCode::kShuttingDown, "the process is closing");
+  if (given_up_) return Status(StatusCode::kConnectionReset, domain_->device()->name() + " was lost");
   const auto port = domain_->port_for(local_host);
   if (!port.ok()) return port.status();
   const auto queue = queue_for(settings.send_depth + settings.receive_depth + 1);
@@ -108,7 +115,7 @@ void VerbsLane::harvest() {
     completions_.clear();
     if (!empty.ok()) {
       queues_.erase(queues_.begin() + static_cast<std::ptrdiff_t>(i));
-      lose(*queue, empty.status());
+      lose(queue.get(), empty.status());
       continue;
     }
     more = more || !empty.value();
@@ -127,12 +134,12 @@ void VerbsLane::continue_later() {
   });
 }
 
-// Nothing will complete on it any more.
-void VerbsLane::lose(const verbs::CompletionQueue& queue, const Status& status) {
+// Nothing will complete on it any more. Null: on none.
+void VerbsLane::lose(const verbs::CompletionQueue* queue, const Status& status) {
   log_event(events_, wire::LogLevel::kError, status.message());
   std::vector<std::shared_ptr<VerbsConnection>> lost;
   for (const auto& [id, served] : connections_) {
-    if (served.queue == &queue) lost.push_back(served.connection);
+    if (queue == nullptr || served.queue == queue) lost.push_back(served.connection);
   }
   for (const auto& connection : lost) connection->lose(status);
 }
@@ -140,12 +147,20 @@ void VerbsLane::lose(const verbs::CompletionQueue& queue, const Status& status) 
 void VerbsLane::device_event(const verbs::DeviceEvent& event) {
   if (stopped_) return;
   using Kind = verbs::DeviceEventKind;
+  if (event.kind == Kind::kCompletionQueueFatal) {
+    const auto lost = std::ranges::find_if(queues_, [&](const auto& queue) { return queue->handle() == event.completion_queue; });
+    if (lost == queues_.end()) return;
+    const std::shared_ptr<verbs::CompletionQueue> queue = *lost;
+    queues_.erase(lost);
+    lose(queue.get(), {StatusCode::kConnectionReset, event.text});
+    return;
+  }
   const bool own_port_down = event.kind == Kind::kPortDown && event.port == domain_->options().port;
-  const bool all = event.kind == Kind::kDeviceFatal || own_port_down;
-  if (!all && event.kind != Kind::kQueuePairFatal) return;
+  if (!own_port_down && event.kind != Kind::kQueuePairFatal) return;
   std::vector<std::shared_ptr<VerbsConnection>> concerned;
   for (const auto& [id, served] : connections_) {
-    if (all || served.connection->queue_pair_number() == event.queue_pair_number) concerned.push_back(served.connection);
+    if (own_port_down || served.connection->queue_pair_number() == event.queue_pair_number)
+      concerned.push_back(served.connection);
   }
   for (const auto& connection : concerned) connection->break_off({StatusCode::kConnectionReset, event.text});
 }

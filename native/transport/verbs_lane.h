@@ -21,6 +21,8 @@ class VerbsLane : public std::enable_shared_from_this<VerbsLane> {
   static Result<std::shared_ptr<VerbsLane>> create(std::shared_ptr<VerbsDomain> domain, Reactor& reactor, EventSink& events);
   // Lets go of the reactor and of all connections. On the driving thread, or when the reactor is driven no more.
   void stop();
+  // The device is lost: ends all connections with the reason, without waiting for anything of it. Takes no new ones.
+  void give_up(const Status& reason);
 
   // Completions of the queue pair go to `owner` (VerbsConnection::complete), which is kept until it is removed.
   Result<std::shared_ptr<verbs::QueuePair>> add(const std::shared_ptr<VerbsConnection>& owner, const std::string& local_host,
@@ -45,7 +47,7 @@ class VerbsLane : public std::enable_shared_from_this<VerbsLane> {
   void on_ready();
   void continue_later();
   void settle_touched();
-  void lose(const verbs::CompletionQueue& queue, const Status& status);
+  void lose(const verbs::CompletionQueue* queue, const Status& status);
 
   struct Served {
     std::shared_ptr<VerbsConnection> connection;
@@ -62,6 +64,7 @@ class VerbsLane : public std::enable_shared_from_this<VerbsLane> {
   std::vector<verbs::Completion> completions_;
   bool settle_scheduled_ = false;
   bool continue_scheduled_ = false;
+  bool given_up_ = false;
   bool stopped_ = false;
 };
 

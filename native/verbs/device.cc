@@ -221,6 +221,7 @@ Result<std::optional<DeviceEvent>> Device::next_event() {
       break;
     case abi::kEventCompletionQueueError:
       event.kind = DeviceEventKind::kCompletionQueueFatal;
+      event.completion_queue = raw.element.cq;
       event.text = name() + ": a completion queue overran";
       break;
     case abi::kEventDeviceFatal:

@@ -61,9 +61,10 @@ enum class DeviceEventKind : uint8_t {
 
 struct DeviceEvent {
   DeviceEventKind kind = DeviceEventKind::kOther;
-  uint8_t port = 0;                // of port events
-  uint32_t queue_pair_number = 0;  // of queue pair events
-  std::string text;                // for the log: device, port or queue pair, and what happened
+  uint8_t port = 0;                                        // of port events
+  uint32_t queue_pair_number = 0;                          // of queue pair events
+  const abi::CompletionQueue* completion_queue = nullptr;  // of completion queue events: to compare with, it may be gone
+  std::string text;                                        // for the log: device, port or queue pair, and what happened
 };
 
 // Opens and closes; thread-safe except next_event, which belongs to one thread.
