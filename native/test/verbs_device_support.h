@@ -36,7 +36,7 @@ struct RealDevice {
         reason = port.status().message();
       }
     }
-    MESSAGE("not run, it needs an RDMA device: ", reason);
+    skip_without_rdma(reason);
     return std::nullopt;
   }
 
