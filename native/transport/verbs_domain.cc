@@ -25,6 +25,11 @@ Result<std::shared_ptr<VerbsDomain>> VerbsDomain::open(const std::shared_ptr<ver
       verbs::RegisteredMemory::create(domain->protection_domain_, {domain->pool_->arena(), domain->pool_->arena_bytes()}, access);
   if (!memory.ok()) return memory.status();
   domain->pool_memory_ = memory.take();
+  // The first here, at start: a registration takes milliseconds, and connections come while requests are served.
+  {
+    const std::lock_guard lock(domain->slots_mutex_);
+    if (Status status = domain->grow_slots(); !status.ok()) return status;
+  }
   return domain;
 }
 
