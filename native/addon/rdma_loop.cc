@@ -83,7 +83,11 @@ Result<uint32_t> RdmaLoop::poll(uint32_t limit_us) {
   Clock::time_point deadline;
   for (uint32_t looks = 0; given_ == ready_.size(); ++looks) {
     const auto polled = queue_->poll(ready_, kCompletionsMax);
-    if (!polled.ok()) return polled.status();
+    if (!polled.ok()) {
+      // The next turn tells everybody else of it.
+      go_on(true);
+      return polled.status();
+    }
     // The clock may cost more than a look.
     if (given_ < ready_.size() || looks % kLooksPerClock != 0) continue;
     if (limit_us == 0) break;
