@@ -44,8 +44,8 @@ class RdmaLoop {
     uint32_t posted = 0;      // how many of them, from the first, were posted all the same and will complete
     Status status;
   };
-  // Posts the first `count` requests: those of each queue pair in their order, all or (unless the device itself refuses
-  // in the middle) none; receives before the others, so that an answer to a request finds its receive.
+  // Posts the first `count` requests: those of each queue pair in their order, up to the first that is at fault (its arena
+  // was closed); receives before the others, so that an answer to a request finds its receive.
   std::vector<Refusal> submit(uint32_t count);
   // Takes completions without the event loop, those that are there or that come within `limit_us`; how many records
   // completions() holds.
@@ -74,7 +74,8 @@ class RdmaLoop {
     // Of the submission at hand.
     std::vector<verbs::SendRequest> sends;
     std::vector<verbs::ReceiveRequest> receives;
-    Status fault;
+    // Of the first request that cannot be posted; those before it are posted.
+    Status send_fault, receive_fault;
   };
   static constexpr uint32_t kIndexBits = 16;
   static constexpr uint32_t kIndexMask = (1U << kIndexBits) - 1;

@@ -33,13 +33,17 @@ void RdmaLoop::sort_in(const wire::RdmaRequest& shared) {
   const wire::RdmaRequest request = shared;
   Place* place = place_of(request.queue_pair);
   if (place == nullptr) return;  // JavaScript has closed it, and settled its requests
-  if (place->sends.empty() && place->receives.empty() && place->fault.ok()) touched_.push_back(request.queue_pair & kIndexMask);
+  if (place->sends.empty() && place->receives.empty() && place->send_fault.ok() && place->receive_fault.ok())
+    touched_.push_back(request.queue_pair & kIndexMask);
+  const auto operation = static_cast<verbs::Operation>(request.operation);
+  Status& fault = operation == verbs::Operation::kReceive ? place->receive_fault : place->send_fault;
+  // What comes behind one that is refused is refused with it: the order is kept.
+  if (!fault.ok()) return;
   verbs::LocalRange range;
   std::shared_ptr<const void> keep;
-  if (Status status = translate(request, *place->queue_pair, range, keep); !status.ok() && place->fault.ok())
-    place->fault = std::move(status);
+  fault = translate(request, *place->queue_pair, range, keep);
+  if (!fault.ok()) return;
   const uint64_t token = request.tag | uint64_t{request.index} << 32;
-  const auto operation = static_cast<verbs::Operation>(request.operation);
   if (operation == verbs::Operation::kReceive) {
     place->receives.push_back({range, token, std::move(keep)});
     return;
@@ -76,28 +80,20 @@ Status RdmaLoop::translate(const wire::RdmaRequest& request, const verbs::QueueP
 void RdmaLoop::post(uint32_t index, std::vector<Refusal>& refusals) {
   Place& place = places_[index];
   const uint32_t slot = index | place.generation << kIndexBits;
-  const auto settle = [&](bool receives, size_t wanted, size_t posted, Status status) {
+  const auto post_all = [&](bool receives, auto& requests, Status& fault, const auto& post_them) {
+    size_t posted = 0;
+    Status status;
+    if (!requests.empty()) status = post_them(&posted);
     count(place, static_cast<int64_t>(posted));
-    if (!status.ok())
-      refusals.push_back({slot, receives, static_cast<uint32_t>(posted), std::move(status)});
-    else if (posted < wanted)
-      refusals.push_back(
-          {slot, receives, static_cast<uint32_t>(posted), Status(StatusCode::kInternal, "a request was not posted")});
+    if (status.ok() && posted < requests.size()) status = Status(StatusCode::kInternal, "a request was not posted");
+    if (status.ok()) status = std::move(fault);
+    fault = {};
+    if (!status.ok()) refusals.push_back({slot, receives, static_cast<uint32_t>(posted), std::move(status)});
+    requests.clear();
   };
-  size_t posted = 0;
-  Status fault = std::move(place.fault);
-  place.fault = {};
-  if (!place.receives.empty()) {
-    Status status = fault.ok() ? place.queue_pair->post_receives(place.receives, &posted) : fault;
-    settle(true, place.receives.size(), posted, std::move(status));
-    place.receives.clear();
-  }
-  posted = 0;
-  if (!place.sends.empty()) {
-    Status status = fault.ok() ? place.queue_pair->post(place.sends, &posted) : fault;
-    settle(false, place.sends.size(), posted, std::move(status));
-    place.sends.clear();
-  }
+  post_all(true, place.receives, place.receive_fault,
+           [&](size_t* posted) { return place.queue_pair->post_receives(place.receives, posted); });
+  post_all(false, place.sends, place.send_fault, [&](size_t* posted) { return place.queue_pair->post(place.sends, posted); });
 }
 
 }  // namespace ibexfs

@@ -208,3 +208,19 @@ deviceTest(t, 'a completion queue that has no entries left refuses queue pairs',
 t.test('ports and devices that there are not', needs('rdma'), async (t) => {
   t.throws(() => openDevice('nonesuch0'), { code: 'ERR_RDMA_UNAVAILABLE', message: /no RDMA device nonesuch0/ });
 });
+
+deviceTest(t, 'an arena that is closed in the same turn refuses its own operation and those behind it, not those before', async (t) => {
+  const { left, right, domain } = makePair(t);
+  const remote = right.arena.expose(right.arena.alloc(4096));
+  const other = domain.createArena(4096);
+  const source = filled(left.arena.alloc(4096), 3);
+  const before = left.queuePair.write(source, remote);
+  const refused = errorOf(left.queuePair.write(other.alloc(4096), remote));
+  const behind = errorOf(left.queuePair.write(source, remote));
+  other.close();
+  await before;
+  t.match(await refused, { message: /arena that was closed/ });
+  t.match(await behind, { message: /arena that was closed/ });
+  t.equal(left.queuePair.state, 'connected');
+  await left.queuePair.write(source, remote);
+});
