@@ -51,6 +51,7 @@ export class CompletionQueue {
   /** Those that got places in their queues free with the batch at hand. */
   readonly #toPump = new Set<QueuePair>();
   #open = true;
+  #closing: Promise<void> | undefined;
 
   /** @internal */
   constructor(device: NativeDevice, options: CompletionQueueOptions) {
@@ -214,11 +215,16 @@ export class CompletionQueue {
   }
 
   /**
-   * Closes its queue pairs and then itself. Operations on the way end with ERR_RDMA_FLUSHED. Closing twice is fine.
+   * Closes its queue pairs, takes no new ones, and then closes itself. Operations on the way end with ERR_RDMA_FLUSHED.
+   * Closing twice is fine.
    */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     await Promise.all([...this.#queuePairs.values()].map((queuePair) => queuePair.close()));
-    if (!this.#open) return;
     this.#open = false;
     this.#native.close();
   }
@@ -229,6 +235,6 @@ export class CompletionQueue {
 
   /** @throws RdmaError ERR_RDMA_CLOSED @internal */
   requireOpen(): void {
-    if (!this.#open) throw closed('completion queue');
+    if (this.#closing !== undefined) throw closed('completion queue');
   }
 }

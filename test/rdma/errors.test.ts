@@ -209,6 +209,13 @@ t.test('ports and devices that there are not', needs('rdma'), async (t) => {
   t.throws(() => openDevice('nonesuch0'), { code: 'ERR_RDMA_UNAVAILABLE', message: /no RDMA device nonesuch0/ });
 });
 
+deviceTest(t, 'a completion queue that is closing takes no queue pairs', async (t) => {
+  const { domain, queue } = makePair(t);
+  const closing = queue.close();
+  t.throws(() => domain.createQueuePair(queue), { code: 'ERR_RDMA_CLOSED', message: 'the completion queue was closed' });
+  await closing;
+});
+
 deviceTest(t, 'an arena that is closed in the same turn refuses its own operation and those behind it, not those before', async (t) => {
   const { left, right, domain } = makePair(t);
   const remote = right.arena.expose(right.arena.alloc(4096));
