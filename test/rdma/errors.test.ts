@@ -231,3 +231,13 @@ deviceTest(t, 'an arena that is closed in the same turn refuses its own operatio
   t.equal(left.queuePair.state, 'connected');
   await left.queuePair.write(source, remote);
 });
+
+deviceTest(t, 'a completion queue of another opened device is refused', async (t) => {
+  const { domain, close } = makePair(t);
+  const device = openDevice();
+  const queue = device.createCompletionQueue();
+  t.throws(() => domain.createQueuePair(queue), { code: 'ERR_RDMA_INVALID', message: /same opened device/ });
+  await queue.close();
+  device.close();
+  await close();
+});
