@@ -10,9 +10,9 @@ constexpr uint64_t kPollMaxUs = 1'000'000;
 
 Napi::Function RdmaCompletionQueue::define(Napi::Env env) {
   using Self = RdmaCompletionQueue;
-  return DefineClass(env, "NativeCompletionQueue",
-                     {InstanceMethod("submit", &Self::submit), InstanceMethod("poll", &Self::poll),
-                      InstanceMethod("strays", &Self::strays), InstanceMethod("close", &Self::close)});
+  return DefineClass(
+      env, "NativeCompletionQueue",
+      {InstanceMethod("submit", &Self::submit), InstanceMethod("poll", &Self::poll), InstanceMethod("close", &Self::close)});
 }
 
 RdmaCompletionQueue::RdmaCompletionQueue(const Napi::CallbackInfo& info) : Napi::ObjectWrap<RdmaCompletionQueue>(info) {
@@ -85,10 +85,6 @@ Napi::Value RdmaCompletionQueue::poll(const Napi::CallbackInfo& info) {
   if (count.ok()) return Napi::Number::New(env, count.value());
   throw_rdma(env, count.status(), {.device = loop_->device_name()});
   return env.Undefined();
-}
-
-Napi::Value RdmaCompletionQueue::strays(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), loop() == nullptr ? 0 : static_cast<double>(loop_->strays()));
 }
 
 Napi::Value RdmaCompletionQueue::close(const Napi::CallbackInfo& info) {

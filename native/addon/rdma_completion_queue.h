@@ -25,7 +25,6 @@ class RdmaCompletionQueue : public Napi::ObjectWrap<RdmaCompletionQueue> {
   void set_up(const Napi::CallbackInfo& info);
   Napi::Value submit(const Napi::CallbackInfo& info);
   Napi::Value poll(const Napi::CallbackInfo& info);
-  Napi::Value strays(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
   Napi::Value refusals(Napi::Env env, const std::vector<RdmaLoop::Refusal>& refused) const;
 

@@ -60,7 +60,6 @@ class RdmaLoop {
   void remove(uint32_t slot);
 
   uint32_t capacity() const { return queue_ ? queue_->capacity() : 0; }
-  uint64_t strays() const { return queue_ ? queue_->strays() : 0; }
   bool closed() const { return closed_; }
   const std::string& device_name() const { return device_->device->name(); }
   // Ends all queue pairs. Nothing is called any more.

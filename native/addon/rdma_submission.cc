@@ -52,7 +52,6 @@ void RdmaLoop::sort_in(const wire::RdmaRequest& shared) {
   send.operation = operation;
   send.fence = has(request, wire::RdmaRequestFlag::kFence);
   send.inline_data = has(request, wire::RdmaRequestFlag::kInlineData);
-  send.solicited = has(request, wire::RdmaRequestFlag::kSolicited);
   send.local = range;
   send.remote = {request.remote_address, request.length, request.remote_key};
   send.immediate = request.immediate;

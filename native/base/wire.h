@@ -216,11 +216,10 @@ enum class RdmaOperation : uint8_t {
   kReceive = 7,
 };
 
-// Bits of RdmaRequest.flags. fence: waits for all earlier READs and atomics of the queue pair. inlineData: the bytes are copied when posted. solicited: raises an event at a peer that waits for solicited completions only.
+// Bits of RdmaRequest.flags. fence: waits for all earlier READs and atomics of the queue pair. inlineData: the bytes are copied when posted.
 enum class RdmaRequestFlag : uint8_t {
   kFence = 1,
   kInlineData = 2,
-  kSolicited = 4,
 };
 
 // Bits of RdmaCompletion.flags. immediate: the field immediate holds. receivedWrite: a receive that a WRITE with immediate took; it holds no data.

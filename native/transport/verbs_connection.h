@@ -145,7 +145,6 @@ class VerbsConnection final : public Connection, private FrameHandler {
   std::unordered_map<uint64_t, Exposure> exposures_;  // guarded; by request id
   Status close_reason_;                               // guarded
   std::atomic<size_t> bytes_queued_{0};
-  std::atomic<bool> flush_posted_{false};
   std::atomic<bool> touch_posted_{false};
   std::atomic<bool> retry_requested_{false};
   std::atomic<int> pauses_{0};

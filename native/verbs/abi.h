@@ -166,7 +166,6 @@ enum SendOpcode : int {
 enum SendFlags : unsigned {
   kSendFence = 1U << 0,
   kSendSignaled = 1U << 1,
-  kSendSolicited = 1U << 2,
   kSendInline = 1U << 3,
 };
 

@@ -56,7 +56,7 @@ int fill_ranges(const LocalRanges& ranges, abi::ScatterGather* entries) {
 void fill(abi::SendRequest& raw, const SendRequest& request, bool signaled) {
   raw.opcode = opcode_of(request.operation);
   raw.send_flags = (signaled ? abi::kSendSignaled : 0U) | (request.fence ? abi::kSendFence : 0U) |
-                   (request.inline_data ? abi::kSendInline : 0U) | (request.solicited ? abi::kSendSolicited : 0U);
+                   (request.inline_data ? abi::kSendInline : 0U);
   raw.immediate = htonl(request.immediate);
   if (atomic(request.operation)) {
     raw.wr.atomic.remote_addr = request.remote.address;

@@ -59,8 +59,6 @@ struct SendRequest {
   // The bytes are copied when posted, so that they need no registration and may be changed at once; up to
   // QueuePair::inline_bytes_max.
   bool inline_data = false;
-  // Raises the peer's event although it asked for solicited completions only.
-  bool solicited = false;
   LocalRanges local;
   RemoteRange remote;      // WRITE and READ: at least as long as `local`; atomics: 8 bytes
   uint32_t immediate = 0;  // in host order

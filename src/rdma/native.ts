@@ -100,8 +100,6 @@ export interface NativeCompletionQueue {
   submit(count: number): NativeRefusal[] | undefined;
   /** Gives the number of records in `completions`: of what is there, or comes within so many microseconds. */
   poll(limitUs: number): number;
-  /** Completions of queue pairs that were destroyed before. */
-  strays(): number;
   /** Fails, drains and destroys all its queue pairs. */
   close(): void;
 }

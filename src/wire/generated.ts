@@ -218,11 +218,10 @@ export const RdmaOperation = {
 } as const;
 export type RdmaOperation = (typeof RdmaOperation)[keyof typeof RdmaOperation];
 
-/** Bits of RdmaRequest.flags. fence: waits for all earlier READs and atomics of the queue pair. inlineData: the bytes are copied when posted. solicited: raises an event at a peer that waits for solicited completions only. */
+/** Bits of RdmaRequest.flags. fence: waits for all earlier READs and atomics of the queue pair. inlineData: the bytes are copied when posted. */
 export const RdmaRequestFlag = {
   fence: 1,
   inlineData: 2,
-  solicited: 4,
 } as const;
 export type RdmaRequestFlag = (typeof RdmaRequestFlag)[keyof typeof RdmaRequestFlag];
 
