@@ -24,10 +24,11 @@ async function receive({ queuePair }, arrivals, path) {
       arrivals.push(queuePair.recv(empty));
       arrivals.at(-1).catch(() => undefined);
       const [place, length] = [immediate % BLOCKS, Math.floor(immediate / BLOCKS)];
-      if (length === 0) return bytes;
       await file.write(block(place), 0, length);
       bytes += length;
+      // Also after the end: the sender closes the connection when it has this.
       await queuePair.send(empty);
+      if (length === 0) return bytes;
     }
   } finally {
     await file.close();
@@ -49,11 +50,9 @@ async function send({ queuePair, data: remote }, path) {
       const written = queuePair.writeWithImm(block(place).subarray(0, bytesRead), target, bytesRead * BLOCKS + place);
       const done = Promise.all([credit, written]);
       done.catch(() => undefined);
-      if (bytesRead === 0) {
-        credit.catch(() => undefined);
-        return await written;
-      }
       freed.push(done);
+      // The receiver has everything when it has given every place back.
+      if (bytesRead === 0) return await Promise.all(freed);
       place = (place + 1) % BLOCKS;
     }
   } finally {
