@@ -8,9 +8,11 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "test/live_counts.h"
 #include "test/support.h"
 #include "transport/tcp.h"
 #include "transport/verbs_connection.h"
@@ -145,13 +147,19 @@ inline bool have_rdma() {
 // A listening side and a connecting side, each with a reactor thread. Threads end before handlers do.
 class Loopback {
  public:
-  explicit Loopback(TransportLimits limits = {}, Carrier carrier = Carrier::kTcp) : limits_(limits), carrier_(carrier) {}
+  explicit Loopback(TransportLimits limits = {}, Carrier carrier = Carrier::kTcp) : limits_(limits), carrier_(carrier) {
+    if (carrier != Carrier::kTcp) before_.emplace();
+  }
   ~Loopback() {
     if (client_side.lane) run_on(client_thread_->reactor(), [&] { client_side.lane->stop(); });
     if (server_side.lane) run_on(server_thread_->reactor(), [&] { server_side.lane->stop(); });
     if (listener_) run_on(server_thread_->reactor(), [&] { listener_.reset(); });
     server_thread_.reset();
     client_thread_.reset();
+    if (!before_) return;
+    client_side = {};
+    server_side = {};
+    CHECK_MESSAGE(LiveCounts() == *before_, "queue pairs and what they need are gone");
   }
 
   void listen() {
@@ -263,6 +271,7 @@ class Loopback {
 
   TransportLimits limits_;
   const Carrier carrier_;
+  std::optional<LiveCounts> before_;
   std::unique_ptr<ReactorThread> server_thread_;
   std::unique_ptr<ReactorThread> client_thread_;
   std::unique_ptr<Listener> listener_;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "test/live_counts.h"
 #include "test/support.h"
 #include "verbs/library.h"
 #include "verbs/queue_pair.h"
@@ -42,18 +43,6 @@ struct RealDevice {
 
   std::shared_ptr<verbs::Device> device;
   verbs::LocalPort port;
-};
-
-// Counts of live objects are the library's, so of the whole process: a test compares with what was before it.
-struct LiveCounts {
-  LiveCounts() {
-    const verbs::LiveObjects& live = verbs::Library::system()->live();
-    counts = {
-        live.devices,           live.protection_domains, live.memory_regions, live.registered_bytes, live.completion_channels,
-        live.completion_queues, live.queue_pairs,        live.leaks};
-  }
-  bool operator==(const LiveCounts&) const = default;
-  std::vector<uint64_t> counts;
 };
 
 // One end: a domain, an arena that peers may use, a queue pair with its own completion queue.

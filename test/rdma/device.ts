@@ -11,7 +11,7 @@ export const HOST_ADDRESSES: Readonly<Record<string, string>> = { 1: '10.78.0.1'
 /** The index of the GID that stands for the device's IPv4 address: 0 is link-local. */
 export const GID_INDEX = '1';
 
-const RELEASED_MS = 10_000;
+const RELEASED_MS = 20_000;
 
 export interface Resources {
   readonly pd: number;

@@ -11,10 +11,11 @@ import type { RdmaPolicy } from '../../src/net/carrier.js';
 import { TestCluster } from '../cluster/cluster.js';
 import { needs } from '../support/capabilities.js';
 import { differences, hashTree } from '../support/trees.js';
+import { type Resources, released, resources } from './device.js';
 
 const run = promisify(execFile);
 const LIMIT_MS = 550_000;
-const RELEASED_MS = 20_000;
+const STATUS_MS = 20_000;
 /** Looks whether RDMA can be used again come at intervals that double from a second on. */
 const RETURNED_MS = 90_000;
 
@@ -36,21 +37,13 @@ const quick = {
 const policies = (policy: RdmaPolicy): Record<string, string> =>
   Object.fromEntries(['mgmtd', 'meta', 'storage'].map((kind) => [`${kind}.rdma`, `policy = "${policy}"`]));
 
-/** What of the device is in use, the kernel's own queue pairs among it. */
-async function inUse(): Promise<string> {
-  const { stdout } = await run('rdma', ['-j', 'resource', 'show']);
-  const [{ pd, cq, qp, mr }] = JSON.parse(stdout) as [Record<'pd' | 'cq' | 'qp' | 'mr', number>];
-  return JSON.stringify({ pd, cq, qp, mr });
-}
-
-async function released(t: Test, before: string): Promise<void> {
-  const deadline = performance.now() + RELEASED_MS;
-  while ((await inUse()) !== before && performance.now() < deadline) await pause(100);
-  t.equal(await inUse(), before, 'protection domains, completion queues, queue pairs, memory regions are back to what they were');
+/** Protection domains, completion queues, queue pairs, memory regions are back to what they were. */
+async function expectReleased(t: Test, before: Resources): Promise<void> {
+  t.same(await released(before), before);
 }
 
 /** Nodes report with their heartbeats: waits until the status is as wanted. */
-async function statusOnce(cluster: TestCluster, wanted: (status: Status) => boolean, limitMs = RELEASED_MS): Promise<Status> {
+async function statusOnce(cluster: TestCluster, wanted: (status: Status) => boolean, limitMs = STATUS_MS): Promise<Status> {
   const deadline = performance.now() + limitMs;
   for (;;) {
     const { stdout } = await cluster.ibex(['status', '--output', 'json']);
@@ -71,7 +64,7 @@ function client(cluster: TestCluster, policy: RdmaPolicy): Promise<FileSystem> {
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 t.test('a cluster that requires RDMA carries everything over it', { ...needs('rdma', 'root', 'fuse'), timeout: LIMIT_MS }, async (t) => {
-  const before = await inUse();
+  const before = await resources();
   const cluster = await TestCluster.start(t, { settings: { ...quick, ...policies('require') } });
   const fileSystem = await client(cluster, 'require');
   await t.test('striped files of the library keep every byte', async (t) => {
@@ -103,13 +96,14 @@ t.test('a cluster that requires RDMA carries everything over it', { ...needs('rd
   });
   await fileSystem.close();
   await cluster.stop();
-  await released(t, before);
+  await expectReleased(t, before);
 });
 
 t.test(
   'where one side has no RDMA, TCP carries on, and the status says why',
   { ...needs('rdma', 'root', 'fuse'), timeout: LIMIT_MS },
   async (t) => {
+    const before = await resources();
     const cluster = await TestCluster.start(t, { settings: { ...quick, 'storage.rdma': 'policy = "off"' } });
     const fileSystem = await client(cluster, 'prefer');
     const content = randomBytes(5_000_000);
@@ -125,6 +119,8 @@ t.test(
       'while mgmtd, which has RDMA, is reached over it',
     );
     await fileSystem.close();
+    await cluster.stop();
+    await expectReleased(t, before);
   },
 );
 
@@ -132,7 +128,7 @@ t.test(
   'a storage daemon that is killed, and a port that goes down, in the middle of copies',
   { ...needs('rdma', 'root', 'fuse'), timeout: LIMIT_MS },
   async (t) => {
-    const before = await inUse();
+    const before = await resources();
     const cluster = await TestCluster.start(t, { settings: { ...quick, ...policies('prefer') } });
     const fileSystem = await client(cluster, 'prefer');
     const contents = Array.from({ length: 6 }, () => randomBytes(6_000_000));
@@ -182,6 +178,6 @@ t.test(
     });
     await fileSystem.close();
     await cluster.stop();
-    await released(t, before);
+    await expectReleased(t, before);
   },
 );
