@@ -1,15 +1,12 @@
 // What tests of all parts need: random numbers that can be had again, waiting, patterns.
 #pragma once
 
-#include <doctest/doctest.h>
-
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <random>
 #include <span>
-#include <string>
 #include <thread>
 
 namespace ibexfs::test {
@@ -32,14 +29,6 @@ bool wait_until(Predicate done, std::chrono::milliseconds limit = std::chrono::s
     std::this_thread::sleep_for(std::chrono::microseconds(200));
   }
   return true;
-}
-
-// A test case that cannot run without an RDMA device says so on a line of its own, by which it is counted as skipped
-// (scripts/test/counts.mjs); it fails where one is required.
-inline void skip_without_rdma(const std::string& reason) {
-  std::printf("SKIPPED: %s: it needs an RDMA device: %s\n", doctest::getContextOptions()->currentTest->m_name, reason.c_str());
-  std::fflush(stdout);
-  if (std::getenv("IBEXFS_REQUIRE_RDMA") != nullptr) FAIL_CHECK("an RDMA device is required here: ", reason);
 }
 
 // Bytes that differ by position and by `salt`, so that misplaced ones are seen.

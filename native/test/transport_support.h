@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "test/live_counts.h"
+#include "test/rdma_needed.h"
 #include "test/support.h"
 #include "transport/tcp.h"
 #include "transport/verbs_connection.h"

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "test/live_counts.h"
+#include "test/rdma_needed.h"
 #include "test/support.h"
 #include "verbs/library.h"
 #include "verbs/queue_pair.h"
