@@ -199,6 +199,7 @@ TEST_CASE("structs of the wire have the bytes of the golden vectors") {
   completion.bytes = 4096;
   completion.immediate = 0xdeadbeef;
   completion.vendor_error = 135;
+  completion.count = 1;
   CHECK(bytes_of(completion) == golden("RdmaCompletion"));
   wire::MessagePrefix prefix;
   prefix.length = 4224;
