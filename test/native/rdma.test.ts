@@ -75,6 +75,7 @@ const internal = new Set([
   'requireOpen',
   'slot',
   'pump',
+  'waits',
   'completed',
   'refused',
   'lose',
