@@ -21,7 +21,12 @@ const SERVER = HOST_ADDRESSES['1'] ?? '';
 const PORT = 18_600;
 const LIMIT_MS = 550_000;
 const require = 'policy = "require"';
-const settings = Object.fromEntries(['mgmtd', 'meta', 'storage'].map((kind) => [`${kind}.rdma`, require]));
+const settings = Object.fromEntries(
+  ['mgmtd', 'meta', 'storage'].flatMap((kind) => [
+    [`${kind}.rdma`, require],
+    [`${kind}.listen`, 'host = "0.0.0.0"'],
+  ]),
+);
 const SIZES = [0, 1, 4_096, 65_537, 1_048_576, 3_000_001];
 
 interface Bulletin {
