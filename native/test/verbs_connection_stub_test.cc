@@ -140,6 +140,15 @@ std::vector<uint8_t> written_answer(uint64_t request, uint32_t bytes) {
   return frame;
 }
 
+// Leaves a read request with the peer; gives the memory of its answer, which the connection alone holds.
+std::weak_ptr<const void> send_read_request(StubEnd& stub) {
+  auto memory = std::make_shared<Buffer>(stub.net.client_side.pool->allocate(kReadBytes));
+  stub.end->send(stub.read_request(1, memory), Flush::kNow);
+  CHECK(stub.sends() == 1);
+  stub.execute_sends();
+  return memory;
+}
+
 }  // namespace
 
 TEST_CASE("frames wait for credits, and leave when some come back") {
@@ -170,12 +179,7 @@ TEST_CASE("credits are given back by a message of their own when half are due") 
 
 TEST_CASE("a request that was given up ends after the drain: until then its memory is the peer's to write") {
   StubEnd stub;
-  auto memory = std::make_shared<Buffer>(stub.net.client_side.pool->allocate(kReadBytes));
-  const std::weak_ptr<const void> kept = memory;
-  stub.end->send(stub.read_request(1, memory), Flush::kNow);
-  memory.reset();
-  CHECK(stub.sends() == 1);
-  stub.execute_sends();
+  const std::weak_ptr<const void> kept = send_read_request(stub);
   stub.on_reactor([&] { stub.device.stub.late_flush = true; });
   stub.end->close({StatusCode::kTimedOut, "no answer"});
   REQUIRE(wait_until([&] { return stub.net.server.closed == 1; }));  // the control connection has gone
@@ -190,12 +194,7 @@ TEST_CASE("a request that was given up ends after the drain: until then its memo
 
 TEST_CASE("what the peer may write to outlives a queue pair that the device does not destroy") {
   StubEnd stub;
-  auto memory = std::make_shared<Buffer>(stub.net.client_side.pool->allocate(kReadBytes));
-  const std::weak_ptr<const void> kept = memory;
-  stub.end->send(stub.read_request(1, memory), Flush::kNow);
-  memory.reset();
-  CHECK(stub.sends() == 1);
-  stub.execute_sends();
+  const std::weak_ptr<const void> kept = send_read_request(stub);
   stub.on_reactor([&] { stub.device.stub.failures["destroy_qp"] = EIO; });
   stub.device.leaks_expected = 1;
   stub.end->close({StatusCode::kTimedOut, "no answer"});
