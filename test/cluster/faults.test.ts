@@ -166,6 +166,7 @@ t.test('a full target is ENOSPC and what was there stays whole', { ...needs('roo
       break;
     } catch (error) {
       if (performance.now() > deadline) throw error;
+      // Until the chunks of the removed files are gone from the disks.
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
@@ -186,6 +187,7 @@ t.test('a retried change is answered, not applied again', { timeout: 60_000 }, a
     }
   })();
   for (let round = 0; round < 5; round++) {
+    // Any moment will do: each round kills at another one of the changes under way.
     await new Promise((resolve) => setTimeout(resolve, 200 + (seed() % 100)));
     await cluster.meta.kill();
     cluster.meta.start();
