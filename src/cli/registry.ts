@@ -28,7 +28,7 @@ export const groupSummaries: Readonly<Record<string, string>> = {
   node: 'the machines and daemons of the cluster',
   target: 'the folders that hold metadata and file data',
   entry: 'how a file or directory is stored',
-  mirror: 'pairs of storage targets that hold the same data',
+  mirror: 'pairs of storage targets for mirrored files, which cannot be written yet',
   key: "the cluster's secret",
   rdma: 'RDMA devices of this machine',
 };
@@ -47,7 +47,7 @@ export const commands: readonly CommandEntry[] = [
   {
     name: 'mirror create',
     group: look,
-    summary: 'let two storage targets mirror each other',
+    summary: 'make a mirror group of two storage targets (no files are mirrored yet)',
     load: () => import('./commands/mirror-create.js'),
   },
   {

@@ -1,4 +1,4 @@
-/** `ibex mirror create`: two storage targets mirror each other from now on. */
+/** `ibex mirror create`: a group of two storage targets. Files cannot be mirrored over it yet. */
 import type { Command } from 'commander';
 import { mgmt } from '../../wire/messages.js';
 import { withCluster } from '../connections.js';
@@ -30,7 +30,7 @@ export function define(command: Command): void {
           if (context.out.json) context.out.document({ id, ...pair });
           else
             context.out.line(
-              `group ${id}: ${targetName(cluster.map, pair.primary)} is mirrored by ${targetName(cluster.map, pair.secondary)}`,
+              `group ${id} of ${targetName(cluster.map, pair.primary)} and ${targetName(cluster.map, pair.secondary)}; no files are mirrored over it yet`,
             );
         }),
       ),
